@@ -1,0 +1,73 @@
+"""The same bytes by plain appends: for few records, and the pattern for other languages."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from . import files
+from .format import (
+    BEGIN,
+    BEGIN_FIXED,
+    END,
+    END_FIXED,
+    EXIT,
+    EXIT_FIXED,
+    UNKNOWN,
+    Header,
+    pack_header,
+    pack_record,
+)
+from .identity import Identity
+
+
+class AppendWriter:
+    """Writes records with one ``write`` each. One thread at a time; raises OSError."""
+
+    def __init__(self, journal: str, identity: Identity) -> None:
+        """Creates the worker's only segment under the folder ``journal``."""
+        self.uid = files.uid_of(identity)
+        self._seq = 0
+        head = pack_header(
+            Header(
+                **identity._asdict(),
+                segment=1,
+                wall_ns=time.time_ns(),
+                mono_ns=time.monotonic_ns(),
+                capacity=0,
+            )
+        )
+        folder = files.app_folder(journal, identity.app)
+        self._fd = files.create(folder, files.segment_name(self.uid, 1), head, 0)
+
+    def begin(self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, flags: int = 0) -> int:
+        """Appends a begin record and returns the request's number."""
+        self._seq += 1
+        fixed = BEGIN_FIXED.pack(self._seq, wall_ns, mono_ns, thread)
+        self._append(pack_record(BEGIN, fixed + fields, flags))
+        return self._seq
+
+    def end(
+        self,
+        seq: int,
+        duration_ns: int,
+        status: int = 0,
+        sent: int = UNKNOWN,
+        cpu_ns: int = UNKNOWN,
+        error: bytes = b"",
+        flags: int = 0,
+    ) -> None:
+        """Appends an end record; ``status`` 0 means that the application gave none."""
+        fixed = END_FIXED.pack(seq, duration_ns, cpu_ns, sent, status)
+        self._append(pack_record(END, fixed + error, flags))
+
+    def exit(self, pid: int, start_ticks: int, code: int, wall_ns: int) -> None:
+        """Appends how a child of this process died: ``code`` from 0 up, or minus the signal."""
+        self._append(pack_record(EXIT, EXIT_FIXED.pack(wall_ns, start_ticks, pid, code)))
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._fd)
+
+    def _append(self, record: bytes) -> None:
+        os.write(self._fd, record)

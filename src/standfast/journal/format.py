@@ -1,0 +1,266 @@
+"""The layout of a journal segment: little-endian, fixed, described in docs/journal-format.md.
+
+A segment is a header followed by records, each starting on a multiple of eight bytes::
+
+    header  magic, version, size, checksum, lost | segment, pid, ... | texts
+    record  head (8 bytes) | body | zero bytes up to a multiple of eight
+    head    size u16 (head and body) | type u8 | flags u8 | crc32 of the body u32
+
+The head is written last, as one aligned store of eight bytes: until then it is zero, and a
+reader that meets a zero head knows that nothing has been written there yet.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import NamedTuple
+
+MAGIC = b"SFJOURN\x01"
+VERSION = 1
+
+#: Record types. Any other type with a sound checksum is passed over by a reader.
+BEGIN = 0xB1
+END = 0xE1
+EXIT = 0xD1
+ROLL = 0xF1
+
+#: Flags of a record.
+CUT = 0x01
+WEBSOCKET = 0x02
+
+#: Limits, in bytes. A field over its limit is cut and the record is flagged.
+URI_LIMIT = 8192
+FIELD_LIMIT = 1024
+ERROR_LIMIT = 16384
+HEADER_LIMIT = 8192
+RECORD_LIMIT = 65535
+#: What a reader takes in of one segment at most, however large the file claims to be.
+SEGMENT_LIMIT = 64 * 1024 * 1024
+
+CUT_MARK = "…"
+#: "Not known" for the number of bytes sent and for CPU time.
+UNKNOWN = 0xFFFF_FFFF_FFFF_FFFF
+
+HEAD = struct.Struct("<HBBI")
+BEGIN_FIXED = struct.Struct("<QqqQ")
+END_FIXED = struct.Struct("<QQQQH")
+EXIT_FIXED = struct.Struct("<qQIi")
+PREAMBLE = struct.Struct("<8sHHIQ")
+IDENTITY = struct.Struct("<IIQqqQQ")
+
+#: Where the header keeps the count of requests that could not be recorded.
+LOST_OFFSET = 16
+#: What the checksum of the header covers starts here.
+IDENTITY_OFFSET = PREAMBLE.size
+
+
+class Header(NamedTuple):
+    """What a segment says of its worker.
+
+    ``wall_ns`` and ``mono_ns`` are the wall clock and the monotonic clock, both in nanoseconds,
+    read together when the segment was made. ``lost`` counts the requests that the worker could
+    not record, up to the moment of reading.
+    """
+
+    app: str
+    host: str
+    pid: int
+    start_ticks: int
+    boot_id: str
+    pid_namespace: int
+    segment: int
+    wall_ns: int
+    mono_ns: int
+    capacity: int
+    server: str
+    revision: str
+    size: int = 0
+    lost: int = 0
+
+
+class Begin(NamedTuple):
+    """A request begun; the texts are as the client sent them, decoded and not to be trusted."""
+
+    seq: int
+    wall_ns: int
+    mono_ns: int
+    thread: int
+    kind: str
+    client: str
+    method: str
+    uri: str
+    host: str
+    forwarded_for: str
+    user_agent: str
+    cut: bool
+
+
+class End(NamedTuple):
+    """A request closed. ``None`` where a value is not known."""
+
+    seq: int
+    duration_ns: int
+    cpu_ns: int | None
+    sent: int | None
+    status: int | None
+    error: str
+    cut: bool
+
+
+class Exit(NamedTuple):
+    """A dead child as its parent saw it: ``code`` from 0 up is an exit code, -N is signal N."""
+
+    wall_ns: int
+    start_ticks: int
+    pid: int
+    code: int
+
+
+def pack_record(kind: int, body: bytes, flags: int = 0) -> bytes:
+    """A whole record as bytes, padded to a multiple of eight.
+
+    Raises ValueError when ``body`` does not fit a record.
+    """
+    size = HEAD.size + len(body)
+    if size > RECORD_LIMIT:
+        raise ValueError(f"a record holds at most {RECORD_LIMIT - HEAD.size} bytes, not {len(body)}")
+    return HEAD.pack(size, kind, flags, zlib.crc32(body)) + body + bytes(-size & 7)
+
+
+def pack_header(header: Header) -> bytes:
+    """The header as bytes; its length is a multiple of eight and is stored within."""
+    texts = "\0".join((header.boot_id, header.host, header.app, header.server, header.revision))
+    body = IDENTITY.pack(
+        header.segment,
+        header.pid,
+        header.start_ticks,
+        header.wall_ns,
+        header.mono_ns,
+        header.pid_namespace,
+        header.capacity,
+    ) + texts.encode("utf-8", "replace")
+    body += bytes(-(IDENTITY_OFFSET + len(body)) & 7)
+    size = IDENTITY_OFFSET + len(body)
+    if size > HEADER_LIMIT:
+        raise ValueError(f"the header holds at most {HEADER_LIMIT} bytes, not {size}")
+    return PREAMBLE.pack(MAGIC, VERSION, size, zlib.crc32(body), header.lost) + body
+
+
+def unpack_header(data: bytes) -> Header | None:
+    """The header at the start of ``data``, or None where there is no sound one."""
+    if len(data) < IDENTITY_OFFSET + IDENTITY.size:
+        return None
+    magic, version, size, checksum, lost = PREAMBLE.unpack_from(data)
+    if magic != MAGIC or version != VERSION or not _plausible_header_size(size, len(data)):
+        return None
+    body = data[IDENTITY_OFFSET:size]
+    if zlib.crc32(body) != checksum:
+        return None
+    segment, pid, ticks, wall, mono, namespace, capacity = IDENTITY.unpack_from(body)
+    texts = _decode(body[IDENTITY.size :]).split("\0")
+    boot_id, host, app, server, revision = (texts + [""] * 5)[:5]
+    return Header(
+        app=app,
+        host=host,
+        pid=pid,
+        start_ticks=ticks,
+        boot_id=boot_id,
+        pid_namespace=namespace,
+        segment=segment,
+        wall_ns=wall,
+        mono_ns=mono,
+        capacity=capacity,
+        server=server,
+        revision=revision,
+        size=size,
+        lost=lost,
+    )
+
+
+def _plausible_header_size(size: int, available: int) -> bool:
+    return IDENTITY_OFFSET + IDENTITY.size <= size <= min(HEADER_LIMIT, available) and not size & 7
+
+
+def pack_fields(
+    client: str, method: str, uri: str, host: str, forwarded_for: str, user_agent: str
+) -> tuple[bytes, bool]:
+    """The texts of a begin record and whether one was cut.
+
+    The client's address comes first because it is the server's own word: a zero byte smuggled
+    into a later field can only move what the client said anyway.
+    """
+    fields = []
+    cut = False
+    for name, text in (
+        ("client", client),
+        ("method", method),
+        ("uri", uri),
+        ("host", host),
+        ("forwarded_for", forwarded_for),
+        ("user_agent", user_agent),
+    ):
+        data = text.encode("utf-8", "surrogateescape").replace(b"\0", b"%00")
+        limit = URI_LIMIT if name == "uri" else FIELD_LIMIT
+        if len(data) > limit:
+            cut = True
+            data = cut_text(data, limit)
+        fields.append(data)
+    return b"\0".join(fields), cut
+
+
+def cut_text(data: bytes, limit: int) -> bytes:
+    """``data`` shortened to ``limit`` bytes, its end replaced by the mark of a cut."""
+    mark = CUT_MARK.encode()
+    return data[: limit - len(mark)] + mark
+
+
+def unpack_begin(body: bytes, flags: int) -> Begin | None:
+    """The begin record in ``body``, or None where it is too short to be one."""
+    if len(body) < BEGIN_FIXED.size:
+        return None
+    seq, wall, mono, thread = BEGIN_FIXED.unpack_from(body)
+    fields = split_fields(body)
+    return Begin(
+        seq,
+        wall,
+        mono,
+        thread,
+        "websocket" if flags & WEBSOCKET else "http",
+        *fields,
+        cut=bool(flags & CUT),
+    )
+
+
+def split_fields(body: bytes) -> list[str]:
+    """The six texts of a begin record: client, method, URI, host, forwarded-for, user agent."""
+    fields = _decode(body[BEGIN_FIXED.size :]).split("\0", 5)
+    return fields + [""] * (6 - len(fields))
+
+
+def unpack_end(body: bytes, flags: int) -> End | None:
+    """The end record in ``body``, or None where it is too short to be one."""
+    if len(body) < END_FIXED.size:
+        return None
+    seq, duration, cpu, sent, status = END_FIXED.unpack_from(body)
+    return End(
+        seq,
+        duration,
+        None if cpu == UNKNOWN else cpu,
+        None if sent == UNKNOWN else sent,
+        status or None,
+        _decode(body[END_FIXED.size :]),
+        bool(flags & CUT),
+    )
+
+
+def unpack_exit(body: bytes) -> Exit | None:
+    """The exit record in ``body``, or None where it is too short to be one."""
+    if len(body) < EXIT_FIXED.size:
+        return None
+    wall, ticks, pid, code = EXIT_FIXED.unpack_from(body)
+    return Exit(wall, ticks, pid, code)
+
+
+def _decode(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
