@@ -59,3 +59,14 @@ def create(folder: str, name: str, head: bytes, size: int) -> int:
     finally:
         os.unlink(draft)
     return fd
+
+
+def default_folder() -> str:
+    """Where journals lie when nobody says otherwise: STANDFAST_JOURNAL, or the user's own place."""
+    chosen = os.environ.get("STANDFAST_JOURNAL")
+    if chosen:
+        return chosen
+    if os.getuid() == 0:
+        return "/var/lib/standfast/journal"
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(state, "standfast", "journal")

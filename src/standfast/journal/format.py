@@ -25,9 +25,17 @@ END = 0xE1
 EXIT = 0xD1
 ROLL = 0xF1
 
-#: Flags of a record.
+#: Flag of any record: a text was over its limit and has been cut.
 CUT = 0x01
+#: Flag of a begin record: a WebSocket, not a request.
 WEBSOCKET = 0x02
+#: Flags of an end record. The response is complete but the application's code still runs (a
+#: background task); another end record, without this flag, follows when it has returned.
+RUNNING = 0x04
+#: The application was torn out of the request by SystemExit or KeyboardInterrupt.
+ABORTED = 0x08
+#: The task that served the request was cancelled, as when the client has gone.
+CANCELLED = 0x10
 
 #: Limits, in bytes. A field over its limit is cut and the record is flagged.
 URI_LIMIT = 8192
@@ -106,6 +114,9 @@ class End(NamedTuple):
     status: int | None
     error: str
     cut: bool
+    running: bool = False
+    aborted: bool = False
+    cancelled: bool = False
 
 
 class Exit(NamedTuple):
@@ -251,6 +262,9 @@ def unpack_end(body: bytes, flags: int) -> End | None:
         status or None,
         _decode(body[END_FIXED.size :]),
         bool(flags & CUT),
+        bool(flags & RUNNING),
+        bool(flags & ABORTED),
+        bool(flags & CANCELLED),
     )
 
 
