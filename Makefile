@@ -89,4 +89,4 @@ $(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 endef
 
 apt-install = apt-get update -qq && \
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1)
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null
