@@ -1,0 +1,1 @@
+"""The store: tables and queries, SQLAlchemy Core, SQLite unless told otherwise."""

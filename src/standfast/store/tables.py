@@ -1,0 +1,208 @@
+"""The tables of the store.
+
+Times are nanoseconds since the epoch (``_ns``), sizes are bytes. Cost grows with what goes wrong:
+an ordinary request leaves a small row that expires and its share of a roll-up for ever, an
+unfinished, slow or failed one is kept whole in ``request``.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
+
+#: Outcomes of a request that is kept whole. ``open`` covers what is in flight.
+OPEN = "open"
+UNFINISHED = "unfinished"
+SLOW = "slow"
+FAILED = "failed"
+
+NAME_LIMIT = 255
+TEMPLATE_LIMIT = 255
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in a column of exactly this type.
+_BigId = BigInteger().with_variant(Integer, "sqlite")
+
+application = Table(
+    "application",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(NAME_LIMIT), nullable=False, unique=True),
+)
+
+#: One process. ``read_segment`` and ``read_offset`` say where the watcher goes on reading its
+#: journal; they change in the transaction that stores what was read. ``signal`` is a name such
+#: as SIGSEGV, ``exit_code`` is set where there was no signal; both are null where nobody knows.
+#: ``lost`` requests could not be recorded, ``damaged`` stretches of the journal not be read.
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("uid", String(32), nullable=False),
+    Column("application_id", ForeignKey("application.id"), nullable=False),
+    Column("host", String(NAME_LIMIT), nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("pid_namespace", BigInteger, nullable=False),
+    Column("start_ticks", BigInteger, nullable=False),
+    Column("boot_id", String(64), nullable=False),
+    Column("server", String(NAME_LIMIT), nullable=False),
+    Column("revision", String(NAME_LIMIT), nullable=False),
+    Column("started_ns", BigInteger, nullable=False),
+    Column("last_seen_ns", BigInteger, nullable=False),
+    Column("lost", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("read_segment", BigInteger, nullable=False, default=1, server_default="1"),
+    Column("read_offset", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("damaged", Integer, nullable=False, default=0, server_default="0"),
+    Column("damaged_bytes", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("died_ns", BigInteger),
+    Column("signal", String(16)),
+    Column("exit_code", Integer),
+    Column("fault", Text),
+    # The same process may serve two applications.
+    UniqueConstraint("uid", "application_id"),
+    Index(None, "host", "died_ns"),
+)
+
+#: What a pre-forking master saw of a child that has no row in ``worker`` yet. ``code`` from 0 up
+#: is an exit code, -N is signal N.
+pending_exit = Table(
+    "pending_exit",
+    metadata,
+    Column("reporter_id", ForeignKey("worker.id"), primary_key=True),
+    Column("pid", BigInteger, primary_key=True, autoincrement=False),
+    Column("start_ticks", BigInteger, primary_key=True, autoincrement=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Column("code", Integer, nullable=False),
+)
+
+#: A path with its variable parts folded, such as ``/order/{int}``; ``kind`` is http or websocket.
+route = Table(
+    "route",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("application_id", ForeignKey("application.id"), nullable=False),
+    Column("kind", String(10), nullable=False, default="http", server_default="http"),
+    Column("template", String(TEMPLATE_LIMIT), nullable=False),
+    UniqueConstraint("application_id", "kind", "template"),
+)
+
+#: The death of one worker that took requests along or was no orderly end.
+incident = Table(
+    "incident",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("worker_id", ForeignKey("worker.id"), nullable=False, unique=True),
+    Column("application_id", ForeignKey("application.id"), nullable=False),
+    Column("died_ns", BigInteger, nullable=False),
+    Index(None, "application_id", "died_ns"),
+    Index(None, "died_ns"),
+)
+
+#: Requests kept whole. ``duration_ns`` ends with the response; ``background_ns`` is what the
+#: application's code ran on after it. An open row with a duration has its response complete and
+#: runs on, or (``aborted``) was torn out by SystemExit and waits for its worker's death. The
+#: texts are the client's and not to be trusted; ``cut`` says that one was over its limit.
+request = Table(
+    "request",
+    metadata,
+    Column("id", _BigId, primary_key=True),
+    Column("application_id", ForeignKey("application.id"), nullable=False),
+    Column("worker_id", ForeignKey("worker.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("route_id", ForeignKey("route.id"), nullable=False),
+    Column("incident_id", ForeignKey("incident.id")),
+    Column("outcome", String(10), nullable=False),
+    Column("begun_ns", BigInteger, nullable=False),
+    Column("duration_ns", BigInteger),
+    Column("background_ns", BigInteger),
+    Column("cpu_ns", BigInteger),
+    Column("status", Integer),
+    Column("sent", BigInteger),
+    Column("kind", String(10), nullable=False),
+    Column("method", Text, nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("forwarded_for", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("thread", BigInteger, nullable=False),
+    Column("error", Text),
+    Column("cut", Boolean, nullable=False),
+    Column("aborted", Boolean, nullable=False, default=False, server_default=false()),
+    UniqueConstraint("worker_id", "seq"),
+    CheckConstraint("outcome IN ('open', 'unfinished', 'slow', 'failed')", name="outcome"),
+    Index(None, "application_id", "outcome", "begun_ns"),
+    Index(None, "outcome", "begun_ns"),
+    Index(None, "incident_id"),
+)
+
+#: The requests of a worker that are open: few, and looked for at every reading.
+Index(
+    "ix_request_open",
+    request.c.worker_id,
+    request.c.seq,
+    sqlite_where=request.c.outcome == OPEN,
+    postgresql_where=request.c.outcome == OPEN,
+)
+
+#: Raw rows of ordinary requests: appended in the order of storing, deleted from the front when
+#: their time is over. ``raw`` holds the six texts of the begin record as they stood in the
+#: journal (see ``texts_of``).
+ordinary_request = Table(
+    "ordinary_request",
+    metadata,
+    Column("id", _BigId, primary_key=True),
+    Column("begun_ns", BigInteger, nullable=False),
+    Column("duration_ns", BigInteger, nullable=False),
+    Column("route_id", ForeignKey("route.id"), nullable=False),
+    Column("worker_id", ForeignKey("worker.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("status", Integer),
+    Column("raw", LargeBinary, nullable=False),
+)
+
+#: Every closed request of a route, counted per minute (of the epoch, by when it began).
+#: ``sketch`` holds the durations, see ``store.sketch``; ``cpu_ns`` and ``sent`` are sums over
+#: the requests of which they are known.
+rollup = Table(
+    "rollup",
+    metadata,
+    Column("route_id", ForeignKey("route.id"), primary_key=True, autoincrement=False),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("slow", BigInteger, nullable=False),
+    Column("duration_ns", BigInteger, nullable=False),
+    Column("cpu_ns", BigInteger),
+    Column("sent", BigInteger, nullable=False),
+    Column("sketch", LargeBinary, nullable=False),
+)
+
+
+def texts_of(raw: bytes) -> list[str]:
+    """The six texts in ``raw``: client, method, URI, host, forwarded-for, user agent."""
+    texts = raw.decode("utf-8", "backslashreplace").split("\0", 5)
+    return [text.replace("\0", "\\0") for text in texts] + [""] * (6 - len(texts))
