@@ -45,7 +45,14 @@ def create(folder: str, name: str, head: bytes, size: int) -> int:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = os.path.join(folder, name)
     draft = os.path.join(folder, f".{name}.new")
-    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_APPEND * (not size)
+    flags = (
+        os.O_RDWR
+        | os.O_CREAT
+        | os.O_TRUNC
+        | os.O_CLOEXEC
+        | os.O_NOFOLLOW
+        | os.O_APPEND * (not size)
+    )
     fd = os.open(draft, flags, 0o600)
     try:
         if size:

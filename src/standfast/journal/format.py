@@ -135,7 +135,9 @@ def pack_record(kind: int, body: bytes, flags: int = 0) -> bytes:
     """
     size = HEAD.size + len(body)
     if size > RECORD_LIMIT:
-        raise ValueError(f"a record holds at most {RECORD_LIMIT - HEAD.size} bytes, not {len(body)}")
+        raise ValueError(
+            f"a record holds at most {RECORD_LIMIT - HEAD.size} bytes, not {len(body)}"
+        )
     return HEAD.pack(size, kind, flags, zlib.crc32(body)) + body + bytes(-size & 7)
 
 
@@ -194,34 +196,24 @@ def _plausible_header_size(size: int, available: int) -> bool:
 
 
 def pack_fields(
-    client: str, method: str, uri: str, host: str, forwarded_for: str, user_agent: str
+    client: bytes, method: bytes, uri: bytes, host: bytes, forwarded_for: bytes, user_agent: bytes
 ) -> tuple[bytes, bool]:
     """The texts of a begin record and whether one was cut.
 
     The client's address comes first because it is the server's own word: a zero byte smuggled
     into a later field can only move what the client said anyway.
     """
-    fields = []
-    cut = False
-    for name, text in (
-        ("client", client),
-        ("method", method),
-        ("uri", uri),
-        ("host", host),
-        ("forwarded_for", forwarded_for),
-        ("user_agent", user_agent),
-    ):
-        data = text.encode("utf-8", "surrogateescape").replace(b"\0", b"%00")
-        limit = URI_LIMIT if name == "uri" else FIELD_LIMIT
-        if len(data) > limit:
-            cut = True
-            data = cut_text(data, limit)
-        fields.append(data)
-    return b"\0".join(fields), cut
+    fields = (client, method, uri, host, forwarded_for, user_agent)
+    limits = (FIELD_LIMIT, FIELD_LIMIT, URI_LIMIT, FIELD_LIMIT, FIELD_LIMIT, FIELD_LIMIT)
+    plain = [field.replace(b"\0", b"%00") for field in fields]
+    packed = [cut_text(field, limit) for field, limit in zip(plain, limits)]
+    return b"\0".join(packed), packed != plain
 
 
 def cut_text(data: bytes, limit: int) -> bytes:
-    """``data`` shortened to ``limit`` bytes, its end replaced by the mark of a cut."""
+    """``data`` in at most ``limit`` bytes: where it is cut, its end is the mark of a cut."""
+    if len(data) <= limit:
+        return data
     mark = CUT_MARK.encode()
     return data[: limit - len(mark)] + mark
 

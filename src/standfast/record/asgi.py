@@ -1,0 +1,141 @@
+"""Recording of an ASGI application (asgiref specification 3.0): requests and WebSockets."""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from asyncio import CancelledError
+from collections.abc import Awaitable
+from time import monotonic_ns, thread_time_ns, time_ns
+from typing import Any, Callable, Optional
+from urllib.parse import quote
+
+from ..journal.format import ABORTED, CANCELLED, RUNNING, UNKNOWN, WEBSOCKET
+from .channel import Channel, channel_for
+from .errors import Noted, current, stack_of
+
+#: Where the outermost recorder leaves its request in the scope; others then stand aside.
+KEY = "standfast.request"
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+_set_current = current.set
+
+
+class Recorder:
+    """An ASGI application that records each request of ``app`` and changes nothing else."""
+
+    def __init__(
+        self, app: Any, *, name: Optional[str] = None, journal: Optional[str] = None
+    ) -> None:
+        """``name`` of the application and folder of the ``journal``: else as STANDFAST_APP and
+        STANDFAST_JOURNAL say."""
+        self.app = app
+        self.channel = channel_for(name, journal)
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
+        kind = scope["type"]
+        if (kind != "http" and kind != "websocket") or KEY in scope:
+            await self.app(scope, receive, send)
+            return
+        request = _Request(self.channel, send)
+        scope[KEY] = request
+        request.begin(scope, 0 if kind == "http" else WEBSOCKET)
+        try:
+            await self.app(scope, receive, request.send)
+        except CancelledError:
+            request.end(CANCELLED)
+            raise
+        except BaseException as error:
+            request.fail(error)
+            raise
+        request.end()
+
+
+class _Request(Noted):
+    """One request or WebSocket on its way."""
+
+    __slots__ = ("_channel", "_cpu", "_send", "_seq", "_started", "_status", "sent")
+
+    def __init__(self, channel: Channel, send: Send) -> None:
+        self._channel = channel
+        self._send = send
+        self._status = 0
+        self.errors = None
+        self.sent = 0
+
+    def begin(self, scope: dict[str, Any], flags: int) -> None:
+        try:
+            channel = self._channel
+            headers = dict(scope["headers"])
+            raw = scope.get("raw_path")
+            uri = raw.decode("latin-1") if raw else quote(scope["path"])
+            query = scope.get("query_string")
+            if query:
+                uri = channel.masker.uri(f"{uri}?{query.decode('latin-1')}")
+            client = scope.get("client")
+            get = headers.get
+            fields, cut = channel.fields(
+                client[0] if client else "",
+                scope.get("method", "GET"),
+                uri,
+                get(b"host", b"").decode("latin-1"),
+                get(b"x-forwarded-for", b"").decode("latin-1"),
+                get(b"user-agent", b"").decode("latin-1"),
+            )
+            writer = channel.writer or channel.open()
+            _set_current(self)
+            self._cpu = thread_time_ns() if channel.cpu_time else UNKNOWN
+            self._started = started = monotonic_ns()
+            self._seq = writer.begin(fields, time_ns(), started, get_ident(), flags | cut)
+            if not self._seq:
+                channel.complain()
+        except Exception:  # whatever is wrong with our record, the request must be served
+            self._seq = 0
+
+    def send(self, message: dict[str, Any]) -> Awaitable[None]:
+        kind = message["type"]
+        if kind == "http.response.body":
+            self.sent += len(message.get("body", b""))
+            if not message.get("more_body"):
+                return self._send_last(message)
+        elif kind == "http.response.start":
+            self._status = message["status"]
+        elif kind == "websocket.accept":
+            self._status = 101
+        elif kind == "websocket.close" and not self._status:
+            self._status = 403
+        return self._send(message)
+
+    async def _send_last(self, message: dict[str, Any]) -> None:
+        """The response is complete: what runs on after this is background work."""
+        await self._send(message)
+        self._write(RUNNING)
+
+    def end(self, flags: int = 0) -> None:
+        """Closes the record; a second call does nothing."""
+        self._write(flags)
+        self._seq = 0
+
+    def fail(self, error: BaseException) -> None:
+        """Closes the record of a request that ``error`` ended."""
+        if self._seq:
+            self.note(stack_of(error))
+            self.end(0 if isinstance(error, Exception) else ABORTED)
+
+    def _write(self, flags: int) -> None:
+        seq = self._seq
+        if not seq:
+            return
+        try:
+            channel = self._channel
+            duration = monotonic_ns() - self._started
+            cpu = self._cpu
+            if cpu != UNKNOWN:
+                cpu = thread_time_ns() - cpu
+            error = b""
+            if self.errors:
+                error, cut = channel.error(self.errors)
+                flags |= cut
+            if channel.writer is not None:
+                channel.writer.end(seq, duration, self._status, self.sent, cpu, error, flags)
+        except Exception:  # as at the beginning
+            return

@@ -1,0 +1,91 @@
+"""Error stacks: of the exception that escaped and of errors logged during the request."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from contextvars import ContextVar
+from typing import Any, Optional
+
+from ..journal.format import CUT_MARK, ERROR_LIMIT
+
+_OWN_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+#: At most so many logged errors are kept of one request.
+_MOST_ERRORS = 8
+
+
+class Noted:
+    """What a request collects while it is in flight."""
+
+    __slots__ = ("errors",)
+
+    errors: Optional[list[str]]
+
+    def note(self, text: str) -> None:
+        """Adds an error to those of the request."""
+        if self.errors is None:
+            self.errors = []
+        if len(self.errors) < _MOST_ERRORS:
+            self.errors.append(bounded(text))
+
+
+#: The request that the running code serves, in this thread or task.
+current: ContextVar[Optional[Noted]] = ContextVar("standfast_request", default=None)
+
+
+def stack_of(error: BaseException) -> str:
+    """The traceback as Python prints it, or the bare name where even that goes wrong.
+
+    The recorder's own frame is left out: the application's author shall read of the application.
+    """
+    try:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
+            trace = trace.tb_next
+        return "".join(traceback.format_exception(type(error), error, trace))
+    except Exception:  # the error's own __str__ may be what is broken
+        return f"{type(error).__module__}.{type(error).__qualname__}\n"
+
+
+def bounded(text: str, limit: int = ERROR_LIMIT) -> str:
+    """``text`` in at most ``limit`` characters: the middle goes, with a mark, the end stays.
+
+    Where an error came from stands at its end, so that is kept longest.
+    """
+    if len(text) <= limit:
+        return text
+    head, tail = limit // 4, limit * 3 // 4 - 64
+    return f"{text[:head]}\n{CUT_MARK} {len(text) - head - tail} characters cut {CUT_MARK}\n{text[-tail:]}"
+
+
+def watch_logging() -> None:
+    """From now on errors that are logged during a request are noted with it.
+
+    The factory of log records is logging's documented place for this: it sees every logger,
+    whatever handlers the application sets up later, and changes nothing that they see.
+    """
+    make = logging.getLogRecordFactory()
+    if getattr(make, "standfast", False):
+        return
+
+    def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        if record.levelno >= logging.ERROR:
+            request = current.get()
+            if request is not None:
+                request.note(_line(record))
+        return record
+
+    factory.standfast = True  # type: ignore[attr-defined]
+    logging.setLogRecordFactory(factory)
+
+
+def _line(record: logging.LogRecord) -> str:
+    try:
+        text = f"{record.name}: {record.getMessage()}\n"
+        if record.exc_info and record.exc_info[1] is not None:
+            text += stack_of(record.exc_info[1])
+        return text
+    except Exception:  # arguments that do not fit the message: logging itself complains of them
+        return f"{record.name}: {record.msg!r}\n"

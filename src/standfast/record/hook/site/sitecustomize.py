@@ -1,0 +1,62 @@
+"""Loaded by every Python that starts under ``standfast run``: its folder is on PYTHONPATH.
+
+It makes the recorder and the journal importable, and nothing else of standfast's; it may run in
+another environment and under another Python than standfast itself.
+"""
+
+import os
+import sys
+
+
+def _offer(folder):
+    """Makes ``standfast`` and the rooms of the recorder importable from ``folder``."""
+    from importlib.util import spec_from_file_location
+
+    places = {
+        "standfast": ("__init__.py", []),
+        "standfast.journal": ("journal/__init__.py", [os.path.join(folder, "journal")]),
+        "standfast.record": ("record/__init__.py", [os.path.join(folder, "record")]),
+        "standfast.wsgi": ("wsgi.py", None),
+        "standfast.asgi": ("asgi.py", None),
+    }
+
+    class Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name not in places:
+                return None
+            file, inside = places[name]
+            return spec_from_file_location(
+                name, os.path.join(folder, file), submodule_search_locations=inside
+            )
+
+    sys.meta_path.insert(0, Finder)
+
+
+def _give_way(here):
+    """Runs the sitecustomize that Python would have found without this one."""
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+    own = sys.modules.pop("sitecustomize", None)
+    try:
+        import sitecustomize  # noqa: F401
+    except ImportError as error:
+        if error.name != "sitecustomize":
+            raise
+        sys.modules["sitecustomize"] = own
+
+
+def _start():
+    here = os.path.dirname(os.path.abspath(__file__))
+    try:
+        if sys.version_info >= (3, 9):
+            _offer(os.path.dirname(os.path.dirname(os.path.dirname(here))))
+            from standfast.record.hook import servers, uwsgi
+
+            servers.install()
+            uwsgi.install()
+    except Exception as error:  # the application starts, recorded or not
+        sys.stderr.write("standfast: the recorder did not start: %r\n" % (error,))
+    _give_way(here)
+
+
+_start()

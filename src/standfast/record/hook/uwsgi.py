@@ -1,0 +1,83 @@
+"""uWSGI loads the application from C, so there is no Python of its own to be met.
+
+While it loads, every module that has been executed is looked at: the one that uWSGI was told to
+serve gets a recorder put around its callable, before uWSGI takes hold of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from types import FrameType
+from typing import Any, Optional
+
+#: An application that takes longer than this to load is served unrecorded.
+_PATIENCE_S = 120.0
+
+
+def install() -> None:
+    """Starts to look, when this Python runs inside uWSGI."""
+    try:
+        inside = os.path.basename(os.readlink("/proc/self/exe")).startswith("uwsgi")
+    except OSError:
+        return
+    if inside:
+        sys.setprofile(_Loading().look)
+
+
+class _Loading:
+    def __init__(self) -> None:
+        self._until = time.monotonic() + _PATIENCE_S
+
+    def look(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event != "return" or frame.f_code.co_name != "<module>":
+            if time.monotonic() > self._until:
+                sys.setprofile(None)
+            return
+        try:
+            import uwsgi
+        except ImportError:
+            return  # Python itself is still starting
+        for target, name in _targets(uwsgi.opt):
+            if _is(frame, target) and _wrap(frame.f_globals, name, uwsgi.version):
+                sys.setprofile(None)
+
+
+def _targets(options: dict[str, Any]) -> list[tuple[str, str]]:
+    """What uWSGI was told to serve: pairs of a module or a file, and the name of the callable."""
+    values = {key: [_text(one) for one in _list(value)] for key, value in options.items()}
+    default = (values.get("callable") or ["application"])[-1]
+    targets = []
+    for key in ("module", "wsgi", "w", "wsgi-file", "file"):
+        targets += values.get(key, [])
+    targets += [value.partition("=")[2] for value in values.get("mount", [])]
+    return [(target.partition(":")[0], target.partition(":")[2] or default) for target in targets]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _is(frame: FrameType, target: str) -> bool:
+    if frame.f_globals.get("__name__") == target:
+        return True
+    return os.path.realpath(frame.f_code.co_filename) == os.path.realpath(target)
+
+
+def _wrap(names: dict[str, Any], name: str, version: Any) -> bool:
+    from .servers import recorded_wsgi
+
+    server = f"uWSGI {_text(version)}"
+    if name.endswith("()"):
+        factory: Optional[Any] = names.get(name[:-2])
+        if factory is not None:
+            names[name[:-2]] = lambda: recorded_wsgi(factory(), server)
+        return factory is not None
+    if name in names:
+        names[name] = recorded_wsgi(names[name], server)
+    return name in names

@@ -1,0 +1,103 @@
+"""Starts a command so that every Python in it records: the work of ``standfast run``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+#: How long a command may take before it is said that no known server was met.
+PATIENCE_S = 60.0
+
+#: The only folder that the command's Pythons get to see; it holds the hook and nothing else.
+HOOK_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hook", "site")
+
+
+def launch(command: Sequence[str], variables: Mapping[str, str], journal: str) -> None:
+    """Becomes ``command``, with ``variables`` and the hook in its environment.
+
+    Does not return. Raises OSError where there is no such command or it may not be run.
+    """
+    environ = dict(os.environ, **variables)
+    inherited = environ.get("PYTHONPATH")
+    environ["PYTHONPATH"] = HOOK_FOLDER + (os.pathsep + inherited if inherited else "")
+    mark = os.path.join(journal, f".run-{os.getpid()}")
+    if _leave(mark):
+        environ["STANDFAST_MARK"] = mark
+        _watch_for(mark, command[0])
+    try:
+        os.execvpe(command[0], list(command), environ)  # noqa: S606 - running it is the point
+    except OSError:
+        _remove(mark)
+        raise
+
+
+def _leave(mark: str) -> bool:
+    """Makes the file that the hook removes when it meets a server; False where it cannot."""
+    try:
+        os.makedirs(os.path.dirname(mark), mode=0o700, exist_ok=True)
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+    except OSError as error:
+        print(
+            f"standfast: cannot write to the journal folder: {error};"
+            " the application runs on, unrecorded",
+            file=sys.stderr,
+        )
+        return False
+    return True
+
+
+def _watch_for(mark: str, name: str) -> None:
+    """Leaves a process behind that says once, if it comes to that, that no server was met.
+
+    It is no child of the command, which may be a server that counts its children, and it ends
+    with the command.
+    """
+    command_pid = os.getpid()
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        if os.fork() == 0:
+            _wait_for_server(mark, name, command_pid)
+    finally:
+        os._exit(0)
+
+
+def _wait_for_server(mark: str, name: str, command_pid: int) -> None:
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    until = time.monotonic() + PATIENCE_S
+    while os.path.exists(mark):
+        if not _is_running(command_pid):
+            _remove(mark)
+        elif time.monotonic() > until:
+            message = (
+                f"standfast: {name} has run for {PATIENCE_S:.0f} s and no server that standfast"
+                " knows was met in it: nothing is recorded. `standfast doctor` says more;"
+                " standfast.wsgi.Recorder and standfast.asgi.Recorder record by hand.\n"
+            )
+            os.write(2, message.encode())
+            return
+        time.sleep(0.2)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it runs, as somebody else by now
+    return True
+
+
+def _remove(mark: str) -> None:
+    try:
+        os.unlink(mark)
+    except OSError:
+        pass  # the hook was first

@@ -1,0 +1,38 @@
+"""What the recorder is told, through environment variables: ``standfast run`` sets them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..journal.files import default_folder
+
+
+class Settings(NamedTuple):
+    """The recorder's settings; docs/settings.md lists the variables."""
+
+    app: str
+    journal: str
+    masked_names: tuple[str, ...]
+    truncate_clients: bool
+    cpu_time: bool
+    revision: str
+
+
+def from_environ(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from ``STANDFAST_*``; whatever is not set has its default."""
+    return Settings(
+        app=environ.get("STANDFAST_APP") or "app",
+        journal=environ.get("STANDFAST_JOURNAL") or default_folder(),
+        masked_names=tuple(
+            name.strip() for name in environ.get("STANDFAST_MASK", "").split(",") if name.strip()
+        ),
+        truncate_clients=_is_on(environ.get("STANDFAST_TRUNCATE_CLIENTS", "")),
+        cpu_time=_is_on(environ.get("STANDFAST_CPU_TIME", "")),
+        revision=environ.get("STANDFAST_REVISION", ""),
+    )
+
+
+def _is_on(value: str) -> bool:
+    return value.strip().lower() in ("1", "true", "yes", "on")

@@ -1,0 +1,232 @@
+"""Recording of a WSGI application (PEP 3333)."""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from collections.abc import Iterable, Iterator
+from time import monotonic_ns, thread_time_ns, time_ns
+from typing import Any, Callable, Optional
+from urllib.parse import quote
+
+from ..journal.format import ABORTED, UNKNOWN
+from .channel import Channel, channel_for
+from .errors import Noted, current, stack_of
+
+#: Where the outermost recorder leaves its request in the environ; others then stand aside.
+KEY = "standfast.request"
+
+_set_current = current.set
+_status_codes: dict[str, int] = {}
+
+
+class Recorder:
+    """A WSGI application that records each request of ``app`` and changes nothing else."""
+
+    def __init__(
+        self, app: Any, *, name: Optional[str] = None, journal: Optional[str] = None
+    ) -> None:
+        """``name`` of the application and folder of the ``journal``: else as STANDFAST_APP and
+        STANDFAST_JOURNAL say."""
+        self.app = app
+        self.channel = channel_for(name, journal)
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        if KEY in environ:
+            return self.app(environ, start_response)  # type: ignore[no-any-return]
+        environ[KEY] = request = _Request()
+        request.begin(environ, start_response, self.channel)
+        try:
+            result = self.app(environ, request.start_response)
+        except BaseException as error:
+            request.fail(error)
+            raise
+        kind = type(result)
+        if kind is list or kind is tuple:
+            # The application's code is done, and the server must see what it was given: from
+            # the length of a list it tells the length of the response.
+            request.sent = len(result[0]) if len(result) == 1 else sum(map(len, result))
+            request.end()
+            return result  # type: ignore[no-any-return]
+        return request.follow(result, environ)
+
+
+class _Request(Noted):
+    """One request on its way; towards the server it is also the response's body."""
+
+    __slots__ = (
+        "_body", "_channel", "_chunks", "_cpu", "_seq", "_start_response", "_started", "_status",
+        "sent",
+    )  # fmt: skip
+
+    def begin(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], channel: Channel
+    ) -> None:
+        """Opens the record."""
+        self._channel = channel
+        self._start_response: Optional[Callable[..., Any]] = start_response
+        self._status: Optional[str] = None
+        self.errors = None
+        self.sent = 0
+        self._cpu = UNKNOWN
+        _set_current(self)
+        try:
+            get = environ.get
+            uri = get("RAW_URI") or get("REQUEST_URI") or _uri(environ)
+            if "?" in uri or uri[:1] != "/":
+                uri = channel.masker.uri(uri)
+            fields, flags = channel.fields(
+                get("REMOTE_ADDR", ""),
+                get("REQUEST_METHOD", ""),
+                uri,
+                get("HTTP_HOST", ""),
+                get("HTTP_X_FORWARDED_FOR", ""),
+                get("HTTP_USER_AGENT", ""),
+            )
+            writer = channel.writer or channel.open(get("SERVER_SOFTWARE", ""))
+            if channel.cpu_time:
+                self._cpu = thread_time_ns()
+            self._started = started = monotonic_ns()
+            self._seq = writer.begin(fields, time_ns(), started, get_ident(), flags)
+            if not self._seq:
+                channel.complain()
+        except Exception:  # whatever is wrong with our record, the request must be served
+            self._seq = 0
+
+    def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
+        self._status = status
+        if exc_info is None:
+            return self._start_response(status, headers)  # type: ignore[misc]
+        try:
+            return self._start_response(status, headers, exc_info)  # type: ignore[misc]
+        finally:
+            exc_info = None  # or the traceback would hold this frame for ever
+
+    def end(self, flags: int = 0) -> None:
+        """Closes the record; a second call does nothing."""
+        seq = self._seq
+        self._seq = 0
+        self._start_response = None
+        if not seq:
+            return
+        try:
+            channel = self._channel
+            duration = monotonic_ns() - self._started
+            status = self._status
+            code = _status_codes.get(status) or _code(status) if status else 0
+            cpu = self._cpu
+            if cpu != UNKNOWN:
+                cpu = thread_time_ns() - cpu
+            error = b""
+            if self.errors:
+                error, cut = channel.error(self.errors)
+                flags |= cut
+            if channel.writer is not None:
+                channel.writer.end(seq, duration, code, self.sent, cpu, error, flags)
+        except Exception:  # as at the beginning
+            return
+
+    def fail(self, error: BaseException) -> None:
+        """Closes the record of a request that ``error`` ended."""
+        if isinstance(error, GeneratorExit):
+            self.end()
+        elif self._seq:
+            self.note(stack_of(error))
+            self.end(0 if isinstance(error, Exception) else ABORTED)
+
+    def follow(self, body: Any, environ: dict[str, Any]) -> Any:
+        """What the server gets in place of ``body``: closing it closes the record."""
+        if _is_file(body, environ):
+            # The server knows its own file wrapper and sends it without Python's help.
+            try:
+                self._body = getattr(body, "close", None)
+                body.close = self._close_file
+            except AttributeError:
+                self.end()
+            return body
+        self._body = body
+        self._chunks: Optional[Iterator[bytes]] = None
+        return self if not hasattr(type(body), "__len__") else _Sized(self, body)
+
+    def _close_file(self) -> None:
+        close, self._body = self._body, None
+        self._closing(close)
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            self._chunks = iter(self._body)
+        except BaseException as error:
+            self.fail(error)
+            raise
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            chunk: bytes = next(self._chunks)  # type: ignore[arg-type]
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.fail(error)
+            raise
+        self.sent += len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """The server has finished with the response, or has given it up."""
+        self._closing(getattr(self._body, "close", None))
+
+    def _closing(self, close: Optional[Callable[[], Any]]) -> None:
+        _set_current(self)  # a server may close in another context than it called in
+        try:
+            if close is not None:
+                close()
+        except BaseException as error:
+            self.fail(error)
+            raise
+        self.end()
+
+
+class _Sized:
+    """The body of an application that says how many chunks it has: the server may ask."""
+
+    def __init__(self, request: _Request, body: Any) -> None:
+        self._request = request
+        self._body = body
+        self.close = request.close
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._request)
+
+
+def _is_file(body: Any, environ: dict[str, Any]) -> bool:
+    wrapper = environ.get("wsgi.file_wrapper")
+    if isinstance(wrapper, type):
+        return isinstance(body, wrapper)
+    # uWSGI's wrapper is a function that gives back the file itself.
+    return wrapper is not None and hasattr(body, "fileno") and hasattr(body, "read")
+
+
+def _code(status: str) -> int:
+    """The number at the start of a status line, remembered; 0 where there is none."""
+    try:
+        code = int(status[:3])
+    except ValueError:
+        return 0
+    if 0 < code < 1000 and len(_status_codes) < 256:
+        _status_codes[status] = code
+    return code if 0 < code < 1000 else 0
+
+
+def _uri(environ: dict[str, Any]) -> str:
+    """The URI put together again, where the server does not hand on what the client sent."""
+    path = quote(
+        (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")) or "/",
+        safe="/;=,:@!$&'()*+~",
+        encoding="latin-1",
+    )
+    query = environ.get("QUERY_STRING", "")
+    return f"{path}?{query}" if query else path
