@@ -1,1 +1,6 @@
 """The store: tables and queries, SQLAlchemy Core, SQLite unless told otherwise."""
+
+from .opening import open_store, writing
+from .sketch import Sketch
+
+__all__ = ["Sketch", "open_store", "writing"]

@@ -1,0 +1,162 @@
+"""Opening a store: its address, its settings, its version.
+
+A store carries the number of the last migration that it went through. One that is older than
+the program is brought up to date when it is opened, one that is newer is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from standfast.errors import StandfastError
+
+#: The migration that this program's tables stand for.
+REVISION = "0001"
+#: How long a statement waits for another process that holds SQLite's lock, in seconds.
+LOCK_WAIT_S = 5.0
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def open_store(url: str, *, create: bool = True) -> Engine:
+    """The store at ``url``, a path or an SQLAlchemy URL, with its tables up to date.
+
+    With ``create`` false a SQLite file has to be there already. Raises StandfastError, which
+    says what to do, where the store cannot be opened or is not one.
+    """
+    address = _address(url)
+    path = address.database if address.get_backend_name() == "sqlite" else None
+    if path and path != ":memory:":
+        _prepare_file(Path(path), create)
+    try:
+        engine = create_engine(address)
+    except (NoSuchModuleError, ImportError) as error:
+        raise StandfastError(f"store {url}: no driver for this kind of database: {error}") from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    shown = path or address.render_as_string()
+    try:
+        _bring_up_to_date(engine, shown)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise StandfastError(f"store {shown}: {_plainly(error)}") from error
+    except StandfastError:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that may write, committed at the end, rolled back by an exception.
+
+    SQLite is told so at the start: a transaction that begins by reading can no longer wait for
+    another writer when it comes to its first write.
+    """
+    with (
+        engine.connect().execution_options(standfast_writes=True) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+def _address(url: str) -> URL:
+    if "://" not in url:
+        return URL.create("sqlite", database=url)
+    try:
+        return make_url(url)
+    except ArgumentError:
+        raise StandfastError(
+            f"store {url}: not an address; give a path or for example sqlite:////var/lib/x.db"
+        ) from None
+
+
+def _prepare_file(path: Path, create: bool) -> None:
+    """Makes the file and its folder, for its owner's eyes only: it holds personal data."""
+    try:
+        if not create:
+            if not path.exists():
+                raise StandfastError(
+                    f"store {path}: not there yet; `standfast watch` makes it, or name another"
+                    " one with --store"
+                )
+            return
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StandfastError(
+            f"store {path}: {error.strerror}; give a place that this user may write to with --store"
+        ) from None
+
+
+def _set_up_sqlite(dbapi: Any, _record: object) -> None:
+    # No implicit transactions by the driver: they begin where SQLAlchemy says so, see below.
+    dbapi.isolation_level = None
+    for setting in (
+        f"busy_timeout={int(LOCK_WAIT_S * 1000)}",
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+    ):
+        dbapi.execute(f"PRAGMA {setting}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("standfast_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _bring_up_to_date(engine: Engine, shown: str) -> None:
+    with engine.connect() as connection:
+        version = _version(connection, shown)
+    if version == REVISION:
+        return
+    # Alembic takes longer to load than most commands take to run.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if version and version not in known:
+        raise StandfastError(
+            f"store {shown}: written by a newer Standfast (its version is {version}, this"
+            f" program knows {REVISION}); upgrade standfast, or give another store with --store"
+        )
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _version(connection: Connection, shown: str) -> str | None:
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" in tables and "worker" in tables:
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if tables:
+        raise StandfastError(
+            f"store {shown}: a database, but not one of Standfast's; give another with --store"
+        )
+    return None
+
+
+def _plainly(error: SQLAlchemyError) -> str:
+    """The database's own words, and what may help."""
+    words = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    for sign, remedy in (
+        ("not a database", "it is some other file; give another one with --store"),
+        ("unable to open", "give a file that this user may read and write"),
+        ("readonly", "give a file that this user may write to"),
+        ("locked", "another program holds it; try again when it has finished"),
+    ):
+        if sign in words:
+            return f"{words}; {remedy}"
+    return words
