@@ -13,7 +13,16 @@ import zlib
 from types import TracebackType
 from typing import NamedTuple, Optional
 
-from .format import HEAD, HEADER_LIMIT, RECORD_LIMIT, ROLL, SEGMENT_LIMIT, Header, unpack_header
+from .format import (
+    HEAD,
+    HEADER_LIMIT,
+    LOST_OFFSET,
+    RECORD_LIMIT,
+    ROLL,
+    SEGMENT_LIMIT,
+    Header,
+    unpack_header,
+)
 
 #: How many bytes one search for the next whole record may put through the checksum.
 _SEARCH_BUDGET = 16 * 1024 * 1024
@@ -66,6 +75,10 @@ class SegmentReader:
     def close(self) -> None:
         """Closes the file."""
         os.close(self._fd)
+
+    def lost(self) -> int:
+        """How many requests the worker could not record, by now."""
+        return int.from_bytes(os.pread(self._fd, 8, LOST_OFFSET), "little")
 
     def read(self, limit: int = 1024 * 1024, *, final: bool = False) -> list[Record]:
         """The records of about the next ``limit`` bytes; an empty list when there are none yet.
