@@ -84,6 +84,7 @@ worker = Table(
     # The same process may serve two applications.
     UniqueConstraint("uid", "application_id"),
     Index(None, "host", "died_ns"),
+    Index(None, "pid", "start_ticks"),
 )
 
 #: What a pre-forking master saw of a child that has no row in ``worker`` yet. ``code`` from 0 up

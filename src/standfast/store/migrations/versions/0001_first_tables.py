@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("uid", "application_id"),
     )
     op.create_index(None, "worker", ["host", "died_ns"])
+    op.create_index(None, "worker", ["pid", "start_ticks"])
     op.create_table(
         "incident",
         sa.Column("id", sa.Integer(), nullable=False),

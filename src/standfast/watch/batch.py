@@ -1,0 +1,288 @@
+"""From records to rows: what is read between two commits.
+
+The loop of ``Batch.take`` is where the watcher's time goes. It handles the ordinary request, one
+plain begin and one plain end, and leaves everything else to slower methods.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, bindparam, delete, select
+
+from standfast.journal.format import (
+    BEGIN,
+    BEGIN_FIXED,
+    CUT,
+    END,
+    END_FIXED,
+    EXIT,
+    WEBSOCKET,
+    End,
+    Exit,
+    unpack_end,
+    unpack_exit,
+)
+from standfast.journal.reader import Record
+from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request, texts_of
+
+from .outcome import Row, close
+from .rollups import MINUTE_NS, Rollups
+from .routes import Routes
+
+_MOST = 2**63 - 1
+_BEGIN_SIZE = BEGIN_FIXED.size
+_END_SIZE = END_FIXED.size
+#: The start of a begin record: sequence and wall clock.
+_unpack_begin = struct.Struct("<Qq").unpack_from
+_unpack_end = END_FIXED.unpack
+#: How many requests one statement asks for.
+_CHUNK = 500
+_TEXTS = ("client", "method", "uri", "host", "forwarded_for", "user_agent")
+_CLOSING = (
+    "duration_ns",
+    "background_ns",
+    "status",
+    "cpu_ns",
+    "sent",
+    "error",
+    "cut",
+    "aborted",
+    "outcome",
+)
+
+
+@dataclass
+class Source:
+    """What a batch needs to know of the worker whose records it takes.
+
+    ``open`` has the requests that began within this batch and have not closed.
+    """
+
+    worker_id: int
+    application_id: int
+    http: Routes
+    websocket: Routes
+    slow_ns: int
+    last_seen_ns: int
+    open: dict[int, tuple[int, int, bytes]] = field(default_factory=dict)
+
+
+class Batch:
+    """Rows that will be stored in one transaction. Not used again after ``store``."""
+
+    def __init__(self) -> None:
+        self.rollups = Rollups()
+        self.exits: list[tuple[int, Exit]] = []
+        #: Records that say nothing: ends without a begin, bodies too short.
+        self.ignored = 0
+        #: Requests that were closed.
+        self.closed = 0
+        self._sources: dict[int, Source] = {}
+        self._ordinary: list[tuple[int, int, int, int, int, int | None, bytes]] = []
+        self._kept: list[Row] = []
+        #: In this batch begun and partly closed: complete responses whose code runs on.
+        self._held: dict[tuple[int, int], Row] = {}
+        #: Ends of requests that began in an earlier batch.
+        self._late: dict[int, list[End]] = {}
+
+    def take(self, source: Source, records: Iterable[Record]) -> None:
+        """Takes in the next records of one worker, in their order."""
+        self._sources[source.worker_id] = source
+        opened = source.open
+        known = source.http.known
+        number = source.http.number
+        worker_id = source.worker_id
+        slow_ns = source.slow_ns
+        samples = self.rollups.samples
+        append = self._ordinary.append
+        begun_ns = ended_ns = 0
+        for kind, flags, body in records:
+            if kind == BEGIN:
+                if len(body) < _BEGIN_SIZE:
+                    self.ignored += 1
+                    continue
+                seq, begun_ns = _unpack_begin(body)
+                if seq > _MOST:
+                    self.ignored += 1
+                    continue
+                opened[seq] = (begun_ns, flags, body)
+            elif kind == END:
+                if flags or len(body) != _END_SIZE:
+                    self._close(source, flags, body)
+                    continue
+                end = _unpack_end(body)
+                seq, duration_ns, _, _, status = end
+                begin = opened.pop(seq, None)
+                if begin is None or begin[1] or duration_ns >= slow_ns or status >= 500:
+                    if begin is not None:
+                        opened[seq] = begin
+                    self._close(source, flags, body)
+                    continue
+                wall_ns, _, begin_body = begin
+                raw = begin_body[_BEGIN_SIZE:]
+                path = _path(raw)
+                route = known.get(path) or number(path, found=status != 404)
+                key = (route, wall_ns // MINUTE_NS)
+                if key in samples:
+                    samples[key].append(end)
+                else:
+                    samples[key] = [end]
+                append((wall_ns, duration_ns, route, worker_id, seq, status or None, raw))
+                ended_ns = wall_ns + duration_ns
+            elif kind == EXIT:
+                self._exit(worker_id, body)
+        source.last_seen_ns = max(source.last_seen_ns, begun_ns, min(ended_ns, _MOST))
+
+    def store(self, connection: Connection) -> None:
+        """Writes everything but the exits and the roll-ups, to which deaths may add more."""
+        self._close_late(connection)
+        for source in self._sources.values():
+            for seq, (begun_ns, flags, body) in source.open.items():
+                self._kept.append(_row(source, seq, begun_ns, flags, body))
+            source.open = {}
+        self._kept += self._held.values()
+        if self._kept:
+            # A hostile journal may begin the same request twice; the first one counts.
+            insert = request.insert().prefix_with("OR IGNORE", dialect="sqlite")
+            connection.execute(insert, self._kept)
+        if self._ordinary:
+            columns = [column.name for column in ordinary_request.c if column.name != "id"]
+            statement = ordinary_request.insert().compile(
+                dialect=connection.dialect, column_keys=columns
+            )
+            connection.exec_driver_sql(str(statement), self._ordinary)
+        self.closed += len(self._ordinary)
+
+    def _exit(self, worker_id: int, body: bytes) -> None:
+        record = unpack_exit(body)
+        if record is None or record.start_ticks > _MOST:
+            self.ignored += 1
+        else:
+            self.exits.append((worker_id, record))
+
+    def _close(self, source: Source, flags: int, body: bytes) -> None:
+        """Closes any request; those of an earlier batch when this one is stored."""
+        end = unpack_end(body, flags)
+        if end is None or end.seq > _MOST:
+            self.ignored += 1
+            return
+        begin = source.open.pop(end.seq, None)
+        if begin is not None:
+            row = _row(source, end.seq, *begin, status=end.status)
+        elif (source.worker_id, end.seq) in self._held:
+            row = self._held.pop((source.worker_id, end.seq))
+        else:
+            self._late.setdefault(source.worker_id, []).append(end)
+            return
+        outcome = self._finish(source, row, end)
+        if outcome == OPEN:
+            self._held[source.worker_id, end.seq] = row
+        elif outcome in (SLOW, FAILED):
+            self._kept.append(row)
+
+    def _finish(self, source: Source, row: Row, end: End) -> str:
+        """Enters the end into the row and, if that closes it, into what is counted."""
+        outcome = close(row, end, source.slow_ns)
+        ran_ns = row["duration_ns"] + (row["background_ns"] or 0)
+        source.last_seen_ns = max(source.last_seen_ns, min(row["begun_ns"] + ran_ns, _MOST))
+        if outcome == OPEN:
+            return outcome
+        self.rollups.add(
+            row["route_id"],
+            row["begun_ns"],
+            row["duration_ns"],
+            row["cpu_ns"],
+            row["sent"],
+            outcome,
+        )
+        if outcome in (SLOW, FAILED):
+            row["outcome"] = outcome
+            self.closed += 1
+        else:
+            raw = "\0".join([row[name] for name in _TEXTS]).encode()
+            self._ordinary.append(
+                (
+                    row["begun_ns"],
+                    row["duration_ns"],
+                    row["route_id"],
+                    row["worker_id"],
+                    row["seq"],
+                    row["status"],
+                    raw,
+                )
+            )
+        return outcome
+
+    def _close_late(self, connection: Connection) -> None:
+        for worker_id, ends in self._late.items():
+            for at in range(0, len(ends), _CHUNK):
+                self._close_some(connection, self._sources[worker_id], ends[at : at + _CHUNK])
+
+    def _close_some(self, connection: Connection, source: Source, ends: list[End]) -> None:
+        still_open = (request.c.worker_id == source.worker_id) & (request.c.outcome == OPEN)
+        wanted = select(request).where(still_open, request.c.seq.in_({end.seq for end in ends}))
+        rows = {row["seq"]: dict(row) for row in connection.execute(wanted).mappings()}
+        changed: dict[int, Row] = {}
+        ordinary: list[int] = []
+        for end in ends:
+            row = rows.get(end.seq)
+            if row is None:
+                self.ignored += 1
+                continue
+            outcome = self._finish(source, row, end)
+            changed[row["id"]] = row
+            if outcome != OPEN:
+                del rows[end.seq]
+            if outcome not in (OPEN, SLOW, FAILED):
+                del changed[row["id"]]
+                ordinary.append(row["id"])
+        if changed:
+            update = request.update().where(request.c.id == bindparam("row_id"))
+            connection.execute(
+                update.values({name: bindparam(f"new_{name}") for name in _CLOSING}),
+                [
+                    {"row_id": number} | {f"new_{name}": row[name] for name in _CLOSING}
+                    for number, row in changed.items()
+                ],
+            )
+        if ordinary:
+            connection.execute(delete(request).where(request.c.id.in_(ordinary)))
+
+
+def _path(raw: bytes) -> bytes:
+    """The path, without its query, in the texts of a begin record."""
+    fields = raw.split(b"\0", 3)
+    return fields[2].partition(b"?")[0] if len(fields) > 2 else b""
+
+
+def _row(
+    source: Source, seq: int, begun_ns: int, flags: int, body: bytes, status: int | None = None
+) -> Row:
+    """The row of a request that has begun; ``status`` is what it will end with, if known."""
+    raw = body[_BEGIN_SIZE:]
+    websocket = bool(flags & WEBSOCKET)
+    routes = source.websocket if websocket else source.http
+    thread = BEGIN_FIXED.unpack_from(body)[3]
+    return {
+        "application_id": source.application_id,
+        "worker_id": source.worker_id,
+        "seq": seq,
+        "route_id": routes.number(_path(raw), found=status != 404),
+        "incident_id": None,
+        "outcome": OPEN,
+        "begun_ns": begun_ns,
+        "duration_ns": None,
+        "background_ns": None,
+        "cpu_ns": None,
+        "status": None,
+        "sent": None,
+        "kind": "websocket" if websocket else "http",
+        **dict(zip(_TEXTS, texts_of(raw), strict=True)),
+        "thread": thread & _MOST,
+        "error": None,
+        "cut": bool(flags & CUT),
+        "aborted": False,
+    }

@@ -1,0 +1,44 @@
+"""What becomes of a request: pure rules, from what its end records say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from standfast.journal.format import End
+from standfast.store.tables import FAILED, OPEN, SLOW
+
+#: A request that the application was torn out of waits this long for its worker's death.
+ABORTED_WAIT_NS = 10_000_000_000
+#: The outcome of a request of which nothing needs to be kept but its share of the roll-up.
+ORDINARY = "ordinary"
+_MOST = 2**63 - 1
+
+#: The columns of ``store.tables.request`` by name.
+Row = dict[str, Any]
+
+
+def close(row: Row, end: End, slow_ns: int) -> str:
+    """Enters an end record into a request's row; its outcome, OPEN where more is to come.
+
+    The first end record gives the duration; one that follows it gives the time that the
+    application's code ran on in the background. An error in either counts.
+    """
+    duration_ns = min(end.duration_ns, _MOST)
+    if row["duration_ns"] is None:
+        row["duration_ns"] = duration_ns
+    else:
+        row["background_ns"] = max(duration_ns - row["duration_ns"], 0)
+    row["status"] = end.status or row["status"]
+    row["cpu_ns"] = row["cpu_ns"] if end.cpu_ns is None else min(end.cpu_ns, _MOST)
+    row["sent"] = row["sent"] if end.sent is None else min(end.sent, _MOST)
+    row["error"] = end.error.replace("\0", "\\0") or row["error"]
+    row["cut"] = row["cut"] or end.cut
+    row["aborted"] = end.aborted
+    if end.running or end.aborted:
+        return OPEN
+    failed = bool(row["error"]) or (row["status"] or 0) >= 500
+    if failed and not end.cancelled:
+        return FAILED
+    if row["kind"] == "http" and row["duration_ns"] >= slow_ns:
+        return SLOW
+    return ORDINARY

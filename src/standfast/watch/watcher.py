@@ -1,0 +1,288 @@
+"""The watcher: from the journals of one folder into the store, exactly once.
+
+A pass looks which workers live, then lists the folder, then reads. In this order: whatever a
+worker wrote before it was seen dead is found by the reading that follows. What was read and how
+far reading came are stored in one transaction, files are deleted after it. So the watcher may be
+killed anywhere: what was not stored is read again, what was stored is not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from standfast.errors import StandfastError
+from standfast.store import writing
+from standfast.store.tables import request
+
+from . import deaths
+from .batch import Batch
+from .folder import WorkerFiles, read_fault, scan
+from .liveness import DEAD, HIDDEN, Liveness
+from .register import Register
+from .retention import expire
+from .settings import Settings
+from .workers import Worker
+
+#: A batch is stored when it has so many records or has taken so many bytes of journal.
+BATCH_RECORDS = 40_000
+BATCH_BYTES = 16 * 1024 * 1024
+#: How much is read at once, and of one worker before it is the next one's turn, in bytes.
+_READ_BYTES = 512 * 1024
+_TURN_BYTES = 8 * 1024 * 1024
+#: So many journals are kept open between passes; further ones are opened anew each time.
+_OPEN_FILES = 256
+_HOUSEKEEPING_S = 1.0
+
+#: (requests stored, bytes of journal read, bytes there were at the start).
+Progress = Callable[[int, int, int], None]
+
+
+class Watcher:
+    """Reads the journals of one folder into a store. Hold ``lock.watching`` meanwhile."""
+
+    def __init__(
+        self,
+        journal: str,
+        engine: Engine,
+        settings: Settings | None = None,
+        *,
+        warn: Callable[[str], None],
+        progress: Progress | None = None,
+    ) -> None:
+        """``warn`` is told once of everything that is not as it should be."""
+        self._journal = journal
+        self._engine = engine
+        self._settings = settings or Settings()
+        self._tell = warn
+        self._told: set[str] = set()
+        self._progress = progress
+        self._liveness = Liveness()
+        self._housekeeping_at = 0.0
+        self._total_bytes = 0
+        self._read_bytes = 0
+        #: Requests stored since the start, and records that said nothing.
+        self.requests = 0
+        self.ignored = 0
+        self._start_afresh()
+
+    def drain_once(self) -> None:
+        """Reads and stores all that there is now.
+
+        Raises SQLAlchemyError where the store is away: nothing is lost then, and the next call
+        goes on where the last one that went well had come to. Raises StandfastError where the
+        folder cannot be read.
+        """
+        try:
+            while self._pass():
+                pass
+            self._keep_house()
+        except SQLAlchemyError:
+            self._start_afresh()
+            raise
+
+    def run_forever(self, poll_s: float | None = None) -> None:
+        """Drains again and again, at once when a worker dies; waits for a store that is away."""
+        away = False
+        while True:
+            try:
+                self.drain_once()
+            except SQLAlchemyError as error:
+                if not away:
+                    self._tell(f"{_store_is_away(error)}; the journals are kept until it is back")
+                away = True
+            else:
+                if away:
+                    self._tell("the store is back")
+                away = False
+            self._liveness.wait(self._settings.poll_s if poll_s is None else poll_s)
+
+    def drain_patiently(self) -> None:
+        """Drains once; waits ``store_wait_s`` for a store that is away, then StandfastError."""
+        give_up = time.monotonic() + self._settings.store_wait_s
+        while True:
+            try:
+                self.drain_once()
+            except SQLAlchemyError as error:
+                words = _store_is_away(error)
+                if time.monotonic() > give_up:
+                    raise StandfastError(
+                        f"{words}; the journals are kept, try again when it is back"
+                    ) from error
+                self._warn(f"{words}; waiting for it")
+                time.sleep(0.2)
+            else:
+                return
+
+    def close(self) -> None:
+        """Closes all files."""
+        for worker in self._workers.values():
+            worker.close()
+        self._liveness.close()
+
+    def _start_afresh(self) -> None:
+        """Forgets what was read and not stored."""
+        for worker in getattr(self, "_workers", {}).values():
+            worker.close()
+        self._workers: dict[tuple[str, str], Worker] = {}
+        self._unreadable: dict[tuple[str, str], list[int]] = {}
+        self._register = Register(self._engine, self._settings)
+        self._batch = Batch()
+        self._batch_records = 0
+        self._batch_bytes = 0
+
+    def _pass(self) -> bool:
+        """One round; whether another one may find more at once."""
+        self._see_who_lives()
+        more = self._look_around()
+        finished = []
+        for worker in self._workers.values():
+            whole = self._read(worker)
+            if len(self._workers) > _OPEN_FILES:
+                worker.close()
+            if not whole:
+                more = True
+            elif worker.dead:
+                finished.append(worker)
+        self._store(finished)
+        return more
+
+    def _see_who_lives(self) -> None:
+        states = self._liveness.states([worker.process for worker in self._workers.values()])
+        for worker in self._workers.values():
+            state = states[worker.process]
+            worker.dead = state == DEAD
+            if state == HIDDEN:
+                self._warn(
+                    f"{worker.files.folder.name}: workers run in another pid namespace, so their"
+                    " deaths cannot be seen; run the watcher in it, or on the host itself"
+                )
+
+    def _look_around(self) -> bool:
+        """Finds the files of all workers; whether there is one whose life is not known yet."""
+        try:
+            found = scan(self._journal, self._warn)
+        except OSError as error:
+            raise StandfastError(
+                f"journal folder {self._journal}: {error.strerror}; name another with --journal,"
+                " or run as a user that may read it"
+            ) from None
+        new = False
+        for key, files in found.items():
+            if key in self._workers:
+                self._workers[key].files = files
+            elif self._unreadable.get(key) != files.numbers:
+                new = self._add(key, files) or new
+        for key, worker in self._workers.items():
+            if key not in found:
+                worker.files = worker.files._replace(numbers=[])
+        if new and self._progress and not self._total_bytes:
+            self._total_bytes = sum(map(_bytes_to_read, self._workers.values()))
+        return new
+
+    def _add(self, key: tuple[str, str], files: WorkerFiles) -> bool:
+        worker = self._register.worker(files)
+        if isinstance(worker, Worker):
+            self._workers[key] = worker
+            return True
+        self._warn(f"{files.segment(files.numbers[0])}: {worker}; left alone")
+        self._unreadable[key] = files.numbers
+        return False
+
+    def _read(self, worker: Worker) -> bool:
+        """Reads one worker's journal for a while; whether it was read to its present end."""
+        turn = _TURN_BYTES
+        while turn > 0:
+            records, taken = worker.read(_READ_BYTES, self._warn)
+            if not taken:
+                return True
+            turn -= taken
+            self._batch.take(worker.source, records)
+            self._batch_records += len(records)
+            self._batch_bytes += taken
+            if self._batch_records >= BATCH_RECORDS or self._batch_bytes >= BATCH_BYTES:
+                self._store([])
+        return False
+
+    def _store(self, finished: list[Worker]) -> None:
+        """Stores the batch and the deaths of ``finished``, then deletes what was read."""
+        changed = [worker for worker in self._workers.values() if worker.changed]
+        batch = self._batch
+        if changed or finished:
+            with writing(self._engine) as connection:
+                batch.store(connection)
+                for worker in changed:
+                    worker.store(connection)
+                reading = {worker.source.worker_id for worker in self._workers.values()}
+                deaths.store_exits(connection, batch.exits, reading, batch.rollups)
+                for worker in finished:
+                    fault, fault_ns = read_fault(worker.files)
+                    deaths.bury(
+                        connection,
+                        worker.source.worker_id,
+                        batch.rollups,
+                        seen_ns=self._liveness.died_ns(worker.process),
+                        fault=fault,
+                        fault_ns=fault_ns,
+                    )
+                batch.rollups.store(connection)
+        for worker in changed + finished:
+            worker.delete_read()
+        for worker in finished:
+            self._forget(worker)
+        self.requests += batch.closed
+        self.ignored += batch.ignored
+        self._read_bytes += self._batch_bytes
+        self._batch = Batch()
+        self._batch_records = self._batch_bytes = 0
+        if self._progress and (changed or finished):
+            self._progress(self.requests, self._read_bytes, self._total_bytes)
+
+    def _forget(self, worker: Worker) -> None:
+        worker.close()
+        if not worker.files.numbers:
+            worker.files.fault.unlink(missing_ok=True)
+        self._liveness.forget(worker.process)
+        self._workers = {k: w for k, w in self._workers.items() if w is not worker}
+
+    def _keep_house(self) -> None:
+        """What time brings: torn requests fail, ordinary ones leave the store."""
+        now = time.monotonic()
+        if now < self._housekeeping_at:
+            return
+        self._housekeeping_at = now + _HOUSEKEEPING_S
+        with writing(self._engine) as connection:
+            living = [worker.source.worker_id for worker in self._workers.values()]
+            batch = Batch()
+            mine = request.c.worker_id.in_(living)
+            deaths.fail_aborted(connection, mine, time.time_ns(), batch.rollups)
+            batch.rollups.store(connection)
+        more = True
+        while more and time.monotonic() < now + _HOUSEKEEPING_S:
+            with writing(self._engine) as connection:
+                keep_ns = int(self._settings.keep_ordinary_s * 1e9)
+                more = expire(connection, keep_ns, time.time_ns())
+
+    def _warn(self, words: str) -> None:
+        # File names are anybody's words: nothing in them may act on a terminal.
+        words = "".join([c if c.isprintable() else ascii(c)[1:-1] for c in words])
+        if words not in self._told and len(self._told) < 10_000:
+            self._told.add(words)
+            self._tell(words)
+
+
+def _bytes_to_read(worker: Worker) -> int:
+    size = 0
+    for number in worker.files.numbers:
+        try:
+            size += worker.files.segment(number).stat().st_size
+        except OSError:
+            continue
+    return size
+
+
+def _store_is_away(error: SQLAlchemyError) -> str:
+    return f"the store cannot be written to ({getattr(error, 'orig', None) or error})"

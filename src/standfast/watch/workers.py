@@ -1,0 +1,106 @@
+"""The workers whose journals are being read, and where reading goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, update
+
+from standfast.journal.reader import Record, SegmentReader
+from standfast.store.tables import worker
+
+from .batch import Source
+from .folder import WorkerFiles, open_segment
+from .liveness import Process
+
+_MOST = 2**63 - 1
+#: Columns of ``worker`` that change as its journal is read.
+_PROGRESS = ("last_seen_ns", "lost", "read_segment", "read_offset", "damaged", "damaged_bytes")
+
+
+@dataclass
+class Worker:
+    """One worker's journal being read: the state that ``store`` writes down.
+
+    All segments below ``read_segment`` have been read to their end; of that one, everything
+    before ``read_offset`` has.
+    """
+
+    source: Source
+    process: Process
+    files: WorkerFiles
+    read_segment: int
+    read_offset: int
+    lost: int
+    damaged: int
+    damaged_bytes: int
+    dead: bool = False
+    changed: bool = False
+    _reader: SegmentReader | None = None
+
+    def read(self, limit: int, warn: Callable[[str], None]) -> tuple[list[Record], int]:
+        """The next records and how many bytes of journal they took; 0 when there is no more.
+
+        Nobody writes any more into a segment that has a successor, nor into that of a dead worker.
+        """
+        while True:
+            reader = self._reader or self._open_next(warn)
+            if reader is None:
+                return [], 0
+            final = self.dead or self.files.numbers[-1] > self.read_segment
+            damaged, damaged_bytes = reader.damaged, reader.damaged_bytes
+            records = reader.read(limit, final=final)
+            self.damaged += reader.damaged - damaged
+            self.damaged_bytes += reader.damaged_bytes - damaged_bytes
+            taken = reader.offset - self.read_offset
+            self.read_offset = reader.offset
+            self.lost = min(max(self.lost, reader.lost()), _MOST) if taken else self.lost
+            if reader.ended:
+                self.close()
+                self.read_segment += 1
+                self.read_offset = 0
+            self.changed = self.changed or bool(taken) or self._reader is None
+            if taken or self._reader is not None:
+                return records, taken
+
+    def close(self) -> None:
+        """Closes the segment that is being read, if any."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def store(self, connection: Connection) -> None:
+        """Writes down how far reading has come."""
+        progress = {name: getattr(self, name) for name in _PROGRESS if name != "last_seen_ns"}
+        connection.execute(
+            update(worker)
+            .where(worker.c.id == self.source.worker_id)
+            .values(last_seen_ns=self.source.last_seen_ns, **progress)
+        )
+        self.changed = False
+
+    def delete_read(self) -> None:
+        """Deletes the segments that have been read to their end; call it after the commit.
+
+        A file that is not what its name says was not read, and stays.
+        """
+        for number in [n for n in self.files.numbers if n < self.read_segment]:
+            segment = open_segment(self.files, number)
+            if isinstance(segment, SegmentReader):
+                segment.close()
+                self.files.segment(number).unlink(missing_ok=True)
+                self.files.numbers.remove(number)
+
+    def _open_next(self, warn: Callable[[str], None]) -> SegmentReader | None:
+        wanted = self.read_segment
+        while (number := self.files.next_segment(wanted)) is not None:
+            offset = self.read_offset if number == self.read_segment else 0
+            segment = open_segment(self.files, number, offset)
+            if isinstance(segment, SegmentReader):
+                self._reader = segment
+                self.read_segment, self.read_offset = number, segment.offset
+                return segment
+            warn(f"{self.files.segment(number)}: {segment}; left alone")
+            wanted = number + 1
+        return None
