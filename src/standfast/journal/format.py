@@ -223,22 +223,27 @@ def unpack_begin(body: bytes, flags: int) -> Begin | None:
     if len(body) < BEGIN_FIXED.size:
         return None
     seq, wall, mono, thread = BEGIN_FIXED.unpack_from(body)
-    fields = split_fields(body)
+    client, method, uri, host, forwarded_for, user_agent = split_fields(body[BEGIN_FIXED.size :])
     return Begin(
         seq,
         wall,
         mono,
         thread,
         "websocket" if flags & WEBSOCKET else "http",
-        *fields,
-        cut=bool(flags & CUT),
+        client,
+        method,
+        uri,
+        host,
+        forwarded_for,
+        user_agent,
+        bool(flags & CUT),
     )
 
 
-def split_fields(body: bytes) -> list[str]:
+def split_fields(fields: bytes) -> list[str]:
     """The six texts of a begin record: client, method, URI, host, forwarded-for, user agent."""
-    fields = _decode(body[BEGIN_FIXED.size :]).split("\0", 5)
-    return fields + [""] * (6 - len(fields))
+    texts = _decode(fields).split("\0", 5)
+    return texts + [""] * (6 - len(texts))
 
 
 def unpack_end(body: bytes, flags: int) -> End | None:

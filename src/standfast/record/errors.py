@@ -56,7 +56,8 @@ def bounded(text: str, limit: int = ERROR_LIMIT) -> str:
     if len(text) <= limit:
         return text
     head, tail = limit // 4, limit * 3 // 4 - 64
-    return f"{text[:head]}\n{CUT_MARK} {len(text) - head - tail} characters cut {CUT_MARK}\n{text[-tail:]}"
+    mark = f"\n{CUT_MARK} {len(text) - head - tail} characters cut {CUT_MARK}\n"
+    return text[:head] + mark + text[-tail:]
 
 
 def watch_logging() -> None:

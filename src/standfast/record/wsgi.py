@@ -34,11 +34,12 @@ class Recorder:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         if KEY in environ:
-            return self.app(environ, start_response)  # type: ignore[no-any-return]
+            inner: Iterable[bytes] = self.app(environ, start_response)
+            return inner
         environ[KEY] = request = _Request()
         request.begin(environ, start_response, self.channel)
         try:
-            result = self.app(environ, request.start_response)
+            result: Iterable[bytes] = self.app(environ, request.start_response)
         except BaseException as error:
             request.fail(error)
             raise
@@ -46,10 +47,10 @@ class Recorder:
         if kind is list or kind is tuple:
             # The application's code is done, and the server must see what it was given: from
             # the length of a list it tells the length of the response.
-            request.sent = len(result[0]) if len(result) == 1 else sum(map(len, result))
-            request.end()
-            return result  # type: ignore[no-any-return]
-        return request.follow(result, environ)
+            request.end_with(result)
+        else:
+            result = request.follow(result, environ)
+        return result
 
 
 class _Request(Noted):
@@ -103,6 +104,14 @@ class _Request(Noted):
         finally:
             exc_info = None  # or the traceback would hold this frame for ever
 
+    def end_with(self, body: Any) -> None:
+        """Closes the record of a response that is there as a whole."""
+        try:
+            self.sent = len(body[0]) if len(body) == 1 else sum(map(len, body))
+        except Exception:  # no bytes: the server will say what it thinks of that
+            self.sent = UNKNOWN
+        self.end()
+
     def end(self, flags: int = 0) -> None:
         """Closes the record; a second call does nothing."""
         seq = self._seq
@@ -140,13 +149,13 @@ class _Request(Noted):
         if _is_file(body, environ):
             # The server knows its own file wrapper and sends it without Python's help.
             try:
-                self._body = getattr(body, "close", None)
+                self._body: Any = getattr(body, "close", None)
                 body.close = self._close_file
             except AttributeError:
                 self.end()
             return body
         self._body = body
-        self._chunks: Optional[Iterator[bytes]] = None
+        self._chunks: Any = None
         return self if not hasattr(type(body), "__len__") else _Sized(self, body)
 
     def _close_file(self) -> None:
@@ -163,13 +172,16 @@ class _Request(Noted):
 
     def __next__(self) -> bytes:
         try:
-            chunk: bytes = next(self._chunks)  # type: ignore[arg-type]
+            chunk: bytes = next(self._chunks)
         except StopIteration:
             raise
         except BaseException as error:
             self.fail(error)
             raise
-        self.sent += len(chunk)
+        try:
+            self.sent += len(chunk)
+        except TypeError:
+            pass  # no bytes: the server will say what it thinks of that
         return chunk
 
     def close(self) -> None:
@@ -185,6 +197,8 @@ class _Request(Noted):
             self.fail(error)
             raise
         self.end()
+        # The body may hold the environ, and the environ holds this.
+        self._body = self._chunks = None
 
 
 class _Sized:

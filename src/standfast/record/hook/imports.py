@@ -13,7 +13,7 @@ Action = Callable[[ModuleType], None]
 
 
 class _Watcher(MetaPathFinder):
-    """Finds the modules that are waited for as Python would, and adds the action to their loading."""
+    """Finds what is waited for as Python would, and adds the action to its loading."""
 
     def __init__(self) -> None:
         self.actions: dict[str, Action] = {}

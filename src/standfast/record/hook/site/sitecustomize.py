@@ -4,12 +4,15 @@ It makes the recorder and the journal importable, and nothing else of standfast'
 another environment and under another Python than standfast itself.
 """
 
+# Written for any Python 3: an old one must be able to read it, and to see that it is too old.
 import os
 import sys
+from importlib import import_module
 
 
-def _offer(folder):
+def _offer(folder: str) -> None:
     """Makes ``standfast`` and the rooms of the recorder importable from ``folder``."""
+    from importlib.abc import MetaPathFinder
     from importlib.util import spec_from_file_location
 
     places = {
@@ -20,9 +23,8 @@ def _offer(folder):
         "standfast.asgi": ("asgi.py", None),
     }
 
-    class Finder:
-        @staticmethod
-        def find_spec(name, path=None, target=None):
+    class Finder(MetaPathFinder):
+        def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
             if name not in places:
                 return None
             file, inside = places[name]
@@ -30,32 +32,32 @@ def _offer(folder):
                 name, os.path.join(folder, file), submodule_search_locations=inside
             )
 
-    sys.meta_path.insert(0, Finder)
+    sys.meta_path.insert(0, Finder())
 
 
-def _give_way(here):
+def _give_way(here: str) -> None:
     """Runs the sitecustomize that Python would have found without this one."""
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
-    own = sys.modules.pop("sitecustomize", None)
+    own = sys.modules.pop("sitecustomize")
     try:
-        import sitecustomize  # noqa: F401
+        import_module("sitecustomize")
     except ImportError as error:
         if error.name != "sitecustomize":
             raise
         sys.modules["sitecustomize"] = own
 
 
-def _start():
+def _start() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     try:
-        if sys.version_info >= (3, 9):
+        if sys.version_info >= (3, 9):  # noqa: UP036 - the application's Python may be older
             _offer(os.path.dirname(os.path.dirname(os.path.dirname(here))))
             from standfast.record.hook import servers, uwsgi
 
             servers.install()
             uwsgi.install()
     except Exception as error:  # the application starts, recorded or not
-        sys.stderr.write("standfast: the recorder did not start: %r\n" % (error,))
+        sys.stderr.write("standfast: the recorder did not start: " + repr(error) + "\n")
     _give_way(here)
 
 
