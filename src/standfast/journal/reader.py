@@ -11,7 +11,7 @@ import re
 import stat
 import zlib
 from types import TracebackType
-from typing import NamedTuple, Optional
+from typing import Optional, Tuple
 
 from .format import (
     HEAD,
@@ -31,12 +31,9 @@ _NOTHING_YET = (b"", bytes(HEAD.size))
 _crc32 = zlib.crc32
 
 
-class Record(NamedTuple):
-    """A whole record: its type, its flags and its body (see ``format.unpack_*``)."""
-
-    kind: int
-    flags: int
-    body: bytes
+#: A whole record: its type, its flags and its body (see ``format.unpack_*``). A plain tuple:
+#: making a named one would cost as much as checking the record.
+Record = Tuple[int, int, bytes]
 
 
 class SegmentReader:
@@ -124,7 +121,7 @@ class SegmentReader:
             if kind == ROLL:
                 self.ended = True
                 break
-            append(Record(kind, flags, body))
+            append((kind, flags, body))
         return min(at, len(data))
 
     def _search(self, data: bytes) -> int:
