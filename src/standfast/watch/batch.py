@@ -30,7 +30,7 @@ from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request
 
 from .outcome import Row, close
 from .rollups import MINUTE_NS, Rollups
-from .routes import Routes
+from .routes import Routes, fold_numbers
 
 _MOST = 2**63 - 1
 _BEGIN_SIZE = BEGIN_FIXED.size
@@ -81,7 +81,7 @@ class Batch:
         #: Requests that were closed.
         self.closed = 0
         self._sources: dict[int, Source] = {}
-        self._ordinary: list[tuple[int, int, int, int, int, int | None, bytes]] = []
+        self._ordinary: list[tuple[int, int, int, int, int, int | None, bytearray]] = []
         self._kept: list[Row] = []
         #: In this batch begun and partly closed: complete responses whose code runs on.
         self._held: dict[tuple[int, int], Row] = {}
@@ -124,13 +124,16 @@ class Batch:
                 wall_ns, _, begin_body = begin
                 raw = begin_body[_BEGIN_SIZE:]
                 path = _path(raw)
-                route = known.get(path) or number(path, found=status != 404)
+                route = known.get(path) or known.get(fold_numbers(path))
+                route = route or number(path, found=status != 404)
                 key = (route, wall_ns // MINUTE_NS)
                 if key in samples:
                     samples[key].append(end)
                 else:
                     samples[key] = [end]
-                append((wall_ns, duration_ns, route, worker_id, seq, status or None, raw))
+                # Python's sqlite3 takes a bytearray as it is and asks its adapters about bytes.
+                row = (wall_ns, duration_ns, route, worker_id, seq, status or None, bytearray(raw))
+                append(row)
                 ended_ns = wall_ns + duration_ns
             elif kind == EXIT:
                 self._exit(worker_id, body)
@@ -202,7 +205,7 @@ class Batch:
             row["outcome"] = outcome
             self.closed += 1
         else:
-            raw = "\0".join([row[name] for name in _TEXTS]).encode()
+            raw = bytearray("\0".join([row[name] for name in _TEXTS]).encode())
             self._ordinary.append(
                 (
                     row["begun_ns"],
