@@ -11,7 +11,7 @@ import re
 import stat
 import zlib
 from types import TracebackType
-from typing import Optional, Tuple
+from typing import Optional
 
 from .format import (
     HEAD,
@@ -33,7 +33,7 @@ _crc32 = zlib.crc32
 
 #: A whole record: its type, its flags and its body (see ``format.unpack_*``). A plain tuple:
 #: making a named one would cost as much as checking the record.
-Record = Tuple[int, int, bytes]
+Record = tuple[int, int, bytes]
 
 
 class SegmentReader:
