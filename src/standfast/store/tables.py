@@ -24,6 +24,8 @@ from sqlalchemy import (
     false,
 )
 
+from standfast.journal.format import split_fields
+
 #: Outcomes of a request that is kept whole. ``open`` covers what is in flight.
 OPEN = "open"
 UNFINISHED = "unfinished"
@@ -205,5 +207,4 @@ rollup = Table(
 
 def texts_of(raw: bytes) -> list[str]:
     """The six texts in ``raw``: client, method, URI, host, forwarded-for, user agent."""
-    texts = raw.decode("utf-8", "backslashreplace").split("\0", 5)
-    return [text.replace("\0", "\\0") for text in texts] + [""] * (6 - len(texts))
+    return [text.replace("\0", "\\0") for text in split_fields(raw)]

@@ -110,6 +110,16 @@ def _fits(header: Header, worker: WorkerFiles, number: int) -> bool:
     )
 
 
+def delete(path: Path, warn: Callable[[str], None]) -> bool:
+    """Deletes a file; false, and a warning, where that is not allowed."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        warn(f"{path}: cannot be deleted ({error.strerror}); it has been stored, delete it by hand")
+        return False
+    return True
+
+
 def read_fault(worker: WorkerFiles) -> tuple[str, int]:
     """The fatal-signal traceback and when it was written (ns); empty and 0 where there is none."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -20,7 +20,7 @@ from standfast.store.tables import request
 
 from . import deaths
 from .batch import Batch
-from .folder import WorkerFiles, read_fault, scan
+from .folder import WorkerFiles, delete, read_fault, scan
 from .liveness import DEAD, HIDDEN, Liveness
 from .register import Register
 from .retention import expire
@@ -35,7 +35,9 @@ _READ_BYTES = 512 * 1024
 _TURN_BYTES = 8 * 1024 * 1024
 #: So many journals are kept open between passes; further ones are opened anew each time.
 _OPEN_FILES = 256
+#: How often, and for how long at a time while there is other work, in seconds.
 _HOUSEKEEPING_S = 1.0
+_HOUSEKEEPING_SHARE_S = 0.2
 
 #: (requests stored, bytes of journal read, bytes there were at the start).
 Progress = Callable[[int, int, int], None]
@@ -63,7 +65,6 @@ class Watcher:
         self._liveness = Liveness()
         self._housekeeping_at = 0.0
         self._total_bytes = 0
-        self._read_bytes = 0
         #: Requests stored since the start, and records that said nothing.
         self.requests = 0
         self.ignored = 0
@@ -78,7 +79,7 @@ class Watcher:
         """
         try:
             while self._pass():
-                pass
+                self._keep_house()
             self._keep_house()
         except SQLAlchemyError:
             self._start_afresh()
@@ -106,6 +107,8 @@ class Watcher:
         while True:
             try:
                 self.drain_once()
+                while self._expire():
+                    pass
             except SQLAlchemyError as error:
                 words = _store_is_away(error)
                 if time.monotonic() > give_up:
@@ -180,7 +183,7 @@ class Watcher:
             if key not in found:
                 worker.files = worker.files._replace(numbers=[])
         if new and self._progress and not self._total_bytes:
-            self._total_bytes = sum(map(_bytes_to_read, self._workers.values()))
+            self._total_bytes = self._bytes_left()
         return new
 
     def _add(self, key: tuple[str, str], files: WorkerFiles) -> bool:
@@ -196,7 +199,11 @@ class Watcher:
         """Reads one worker's journal for a while; whether it was read to its present end."""
         turn = _TURN_BYTES
         while turn > 0:
-            records, taken = worker.read(_READ_BYTES, self._warn)
+            try:
+                records, taken = worker.read(_READ_BYTES, self._warn)
+            except OSError as error:
+                self._warn(f"{worker.files.segment(worker.read_segment)}: {error.strerror}")
+                return True
             if not taken:
                 return True
             turn -= taken
@@ -230,23 +237,28 @@ class Watcher:
                     )
                 batch.rollups.store(connection)
         for worker in changed + finished:
-            worker.delete_read()
+            worker.delete_read(self._warn)
         for worker in finished:
             self._forget(worker)
         self.requests += batch.closed
         self.ignored += batch.ignored
-        self._read_bytes += self._batch_bytes
         self._batch = Batch()
         self._batch_records = self._batch_bytes = 0
         if self._progress and (changed or finished):
-            self._progress(self.requests, self._read_bytes, self._total_bytes)
+            done = self._total_bytes - self._bytes_left()
+            self._progress(self.requests, max(done, 0), self._total_bytes)
+
+    def _bytes_left(self) -> int:
+        return sum(worker.bytes_left() for worker in self._workers.values())
 
     def _forget(self, worker: Worker) -> None:
         worker.close()
-        if not worker.files.numbers:
-            worker.files.fault.unlink(missing_ok=True)
         self._liveness.forget(worker.process)
-        self._workers = {k: w for k, w in self._workers.items() if w is not worker}
+        key = (worker.files.folder.name, worker.files.uid)
+        del self._workers[key]
+        delete(worker.files.fault, self._warn)
+        if worker.files.numbers:
+            self._unreadable[key] = worker.files.numbers
 
     def _keep_house(self) -> None:
         """What time brings: torn requests fail, ordinary ones leave the store."""
@@ -260,11 +272,13 @@ class Watcher:
             mine = request.c.worker_id.in_(living)
             deaths.fail_aborted(connection, mine, time.time_ns(), batch.rollups)
             batch.rollups.store(connection)
-        more = True
-        while more and time.monotonic() < now + _HOUSEKEEPING_S:
-            with writing(self._engine) as connection:
-                keep_ns = int(self._settings.keep_ordinary_s * 1e9)
-                more = expire(connection, keep_ns, time.time_ns())
+        while self._expire() and time.monotonic() < now + _HOUSEKEEPING_SHARE_S:
+            pass
+
+    def _expire(self) -> bool:
+        with writing(self._engine) as connection:
+            keep_ns = int(self._settings.keep_ordinary_s * 1e9)
+            return expire(connection, keep_ns, time.time_ns())
 
     def _warn(self, words: str) -> None:
         # File names are anybody's words: nothing in them may act on a terminal.
@@ -272,16 +286,6 @@ class Watcher:
         if words not in self._told and len(self._told) < 10_000:
             self._told.add(words)
             self._tell(words)
-
-
-def _bytes_to_read(worker: Worker) -> int:
-    size = 0
-    for number in worker.files.numbers:
-        try:
-            size += worker.files.segment(number).stat().st_size
-        except OSError:
-            continue
-    return size
 
 
 def _store_is_away(error: SQLAlchemyError) -> str:

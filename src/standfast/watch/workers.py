@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, update
@@ -11,7 +12,7 @@ from standfast.journal.reader import Record, SegmentReader
 from standfast.store.tables import worker
 
 from .batch import Source
-from .folder import WorkerFiles, open_segment
+from .folder import WorkerFiles, delete, open_segment
 from .liveness import Process
 
 _MOST = 2**63 - 1
@@ -42,15 +43,17 @@ class Worker:
     def read(self, limit: int, warn: Callable[[str], None]) -> tuple[list[Record], int]:
         """The next records and how many bytes of journal they took; 0 when there is no more.
 
-        Nobody writes any more into a segment that has a successor, nor into that of a dead worker.
+        Raises OSError where the disk refuses.
         """
         while True:
             reader = self._reader or self._open_next(warn)
             if reader is None:
                 return [], 0
-            final = self.dead or self.files.numbers[-1] > self.read_segment
             damaged, damaged_bytes = reader.damaged, reader.damaged_bytes
-            records = reader.read(limit, final=final)
+            records = reader.read(limit, final=self.dead)
+            # Nobody writes any more into a segment that has a successor.
+            if reader.offset == self.read_offset and not reader.ended and self._has_successor():
+                records = reader.read(limit, final=True)
             self.damaged += reader.damaged - damaged
             self.damaged_bytes += reader.damaged_bytes - damaged_bytes
             taken = reader.offset - self.read_offset
@@ -70,6 +73,15 @@ class Worker:
             self._reader.close()
             self._reader = None
 
+    def bytes_left(self) -> int:
+        """How much of the files there are has not been read, in bytes."""
+        size = -self.read_offset
+        for number in self.files.numbers:
+            if number >= self.read_segment:
+                with suppress(OSError):
+                    size += self.files.segment(number).stat().st_size
+        return max(size, 0)
+
     def store(self, connection: Connection) -> None:
         """Writes down how far reading has come."""
         progress = {name: getattr(self, name) for name in _PROGRESS if name != "last_seen_ns"}
@@ -80,7 +92,7 @@ class Worker:
         )
         self.changed = False
 
-    def delete_read(self) -> None:
+    def delete_read(self, warn: Callable[[str], None]) -> None:
         """Deletes the segments that have been read to their end; call it after the commit.
 
         A file that is not what its name says was not read, and stays.
@@ -89,8 +101,17 @@ class Worker:
             segment = open_segment(self.files, number)
             if isinstance(segment, SegmentReader):
                 segment.close()
-                self.files.segment(number).unlink(missing_ok=True)
-                self.files.numbers.remove(number)
+                if delete(self.files.segment(number), warn):
+                    self.files.numbers.remove(number)
+
+    def _has_successor(self) -> bool:
+        for number in self.files.numbers:
+            if number > self.read_segment:
+                segment = open_segment(self.files, number)
+                if isinstance(segment, SegmentReader):
+                    segment.close()
+                    return True
+        return False
 
     def _open_next(self, warn: Callable[[str], None]) -> SegmentReader | None:
         wanted = self.read_segment
