@@ -4,7 +4,7 @@ A segment is a header followed by records, each starting on a multiple of eight 
 
     header  magic, version, size, checksum, lost | segment, pid, ... | texts
     record  head (8 bytes) | body | zero bytes up to a multiple of eight
-    head    size u16 (head and body) | type u8 | flags u8 | crc32 of the body u32
+    head    size u16 (head and body) | type u8 | flags u8 | adler32 of the body u32
 
 The head is written last, as one aligned store of eight bytes: until then it is zero, and a
 reader that meets a zero head knows that nothing has been written there yet.
@@ -138,7 +138,7 @@ def pack_record(kind: int, body: bytes, flags: int = 0) -> bytes:
         raise ValueError(
             f"a record holds at most {RECORD_LIMIT - HEAD.size} bytes, not {len(body)}"
         )
-    return HEAD.pack(size, kind, flags, zlib.crc32(body)) + body + bytes(-size & 7)
+    return HEAD.pack(size, kind, flags, zlib.adler32(body)) + body + bytes(-size & 7)
 
 
 def pack_header(header: Header) -> bytes:
@@ -157,7 +157,7 @@ def pack_header(header: Header) -> bytes:
     size = IDENTITY_OFFSET + len(body)
     if size > HEADER_LIMIT:
         raise ValueError(f"the header holds at most {HEADER_LIMIT} bytes, not {size}")
-    return PREAMBLE.pack(MAGIC, VERSION, size, zlib.crc32(body), header.lost) + body
+    return PREAMBLE.pack(MAGIC, VERSION, size, zlib.adler32(body), header.lost) + body
 
 
 def unpack_header(data: bytes) -> Header | None:
@@ -168,7 +168,7 @@ def unpack_header(data: bytes) -> Header | None:
     if magic != MAGIC or version != VERSION or not _plausible_header_size(size, len(data)):
         return None
     body = data[IDENTITY_OFFSET:size]
-    if zlib.crc32(body) != checksum:
+    if zlib.adler32(body) != checksum:
         return None
     segment, pid, ticks, wall, mono, namespace, capacity = IDENTITY.unpack_from(body)
     texts = _decode(body[IDENTITY.size :]).split("\0")

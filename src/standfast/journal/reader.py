@@ -28,7 +28,7 @@ from .format import (
 _SEARCH_BUDGET = 16 * 1024 * 1024
 _NOT_ZERO = re.compile(rb"[^\0]")
 _NOTHING_YET = (b"", bytes(HEAD.size))
-_crc32 = zlib.crc32
+_checksum = zlib.adler32
 
 
 #: A whole record: its type, its flags and its body (see ``format.unpack_*``). A plain tuple:
@@ -111,11 +111,11 @@ class SegmentReader:
         """Appends the records that follow one another from the start; how many bytes they took."""
         at = 0
         stop = len(data) - HEAD.size
-        unpack, crc32, append = HEAD.unpack_from, _crc32, records.append
+        unpack, checksum_of, append = HEAD.unpack_from, _checksum, records.append
         while at <= stop:
             size, kind, flags, checksum = unpack(data, at)
             body = data[at + 8 : at + size]
-            if size < 8 or len(body) != size - 8 or crc32(body) != checksum:
+            if size < 8 or len(body) != size - 8 or checksum_of(body) != checksum:
                 break
             at += (size + 7) & -8
             if kind == ROLL:
@@ -139,7 +139,7 @@ class SegmentReader:
             size, _, _, checksum = HEAD.unpack_from(data, at)
             if 8 <= size <= len(data) - at:
                 budget -= size
-                if _crc32(data[at + 8 : at + size]) == checksum:
+                if _checksum(data[at + 8 : at + size]) == checksum:
                     return at
             at += 8
         return 0

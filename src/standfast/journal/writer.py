@@ -36,13 +36,16 @@ RETRY_NS = 1_000_000_000
 _POPULATE_WRITE = 23
 #: What is kept free at the end of a segment: a roll record, and the padding before it.
 _ROLL_ROOM = 16
+_ROLL_HEAD = zlib.adler32(b"") << 32 | ROLL << 16 | 8
 #: How often a thread asks for the baton, at a tenth of a millisecond, before it gives up.
 _PATIENCE = 10_000
-_BEGIN_KIND = BEGIN << 16
-_END_KIND = END << 16
-_crc32 = zlib.crc32
+#: A type, and flags to the left of it, as they stand in the head of a record.
+BEGIN_KIND = BEGIN << 16
+END_KIND = END << 16
+_checksum = zlib.adler32
 _pack_begin = BEGIN_FIXED.pack
-_pack_end = END_FIXED.pack
+#: The fixed part of an end record, from its number, duration, CPU time, bytes sent and status.
+pack_end = END_FIXED.pack
 
 
 class Writer:
@@ -96,10 +99,13 @@ class Writer:
         """The number that the next request will get."""
         return self._seq + 1
 
-    def begin(self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, flags: int = 0) -> int:
+    def begin(
+        self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, kind: int = BEGIN_KIND
+    ) -> int:
         """Writes a begin record and returns the request's number, 0 if it went unrecorded.
 
-        ``fields`` are the six texts, joined by zero bytes (see ``format.pack_fields``).
+        ``fields`` are the six texts, joined by zero bytes (see ``format.pack_fields``); ``kind``
+        is the type and the flags as they stand in the head.
         """
         try:
             self._take()
@@ -107,21 +113,40 @@ class Writer:
             if not self._wait():
                 return 0
         try:
-            # As in _write, written out again: the number must be taken under the same baton.
+            # As in append, written out again: the number must be taken under the same baton.
             seq = self._seq + 1
             body = _pack_begin(seq, wall_ns, mono_ns, thread) + fields
+            size = len(body) + 8
             at = self._position
-            end = at + 8 + len(body)
-            if end > self._limit:
+            if at + size > self._limit:
                 if not self._make_room():
                     return 0
                 at = self._position
-                end = at + 8 + len(body)
-            self._map[at + 8 : end] = body
-            self._words[at >> 3] = _crc32(body) << 32 | flags << 24 | _BEGIN_KIND | end - at
-            self._position = end + 7 & -8
+            self._map[at + 8 : at + size] = body
+            self._words[at >> 3] = _checksum(body) << 32 | kind | size
+            self._position = at + size + 7 & -8
             self._seq = seq
             return seq
+        finally:
+            self._give(None)
+
+    def append(self, kind: int, body: bytes) -> None:
+        """Writes any other record; ``kind`` is its type and flags as they stand in the head."""
+        try:
+            self._take()
+        except IndexError:
+            if not self._wait():
+                return
+        try:
+            size = len(body) + 8
+            at = self._position
+            if at + size > self._limit:
+                if not self._make_room():
+                    return
+                at = self._position
+            self._map[at + 8 : at + size] = body
+            self._words[at >> 3] = _checksum(body) << 32 | kind | size
+            self._position = at + size + 7 & -8
         finally:
             self._give(None)
 
@@ -133,35 +158,14 @@ class Writer:
         sent: int = UNKNOWN,
         cpu_ns: int = UNKNOWN,
         error: bytes = b"",
-        flags: int = 0,
+        kind: int = END_KIND,
     ) -> None:
         """Writes an end record; ``status`` 0 means that the application gave none."""
-        body = _pack_end(seq, duration_ns, cpu_ns, sent, status) + error
-        self._write(_END_KIND | flags << 24, body)
+        self.append(kind, pack_end(seq, duration_ns, cpu_ns, sent, status) + error)
 
     def exit(self, pid: int, start_ticks: int, code: int, wall_ns: int) -> None:
         """Writes how a child of this process died: ``code`` from 0 up, or minus the signal."""
-        self._write(EXIT << 16, EXIT_FIXED.pack(wall_ns, start_ticks, pid, code))
-
-    def _write(self, kind: int, body: bytes) -> None:
-        try:
-            self._take()
-        except IndexError:
-            if not self._wait():
-                return
-        try:
-            at = self._position
-            end = at + 8 + len(body)
-            if end > self._limit:
-                if not self._make_room():
-                    return
-                at = self._position
-                end = at + 8 + len(body)
-            self._map[at + 8 : end] = body
-            self._words[at >> 3] = _crc32(body) << 32 | kind | end - at
-            self._position = end + 7 & -8
-        finally:
-            self._give(None)
+        self.append(EXIT << 16, EXIT_FIXED.pack(wall_ns, start_ticks, pid, code))
 
     def _wait(self) -> bool:
         """Takes the baton when another thread lays it down; False when that takes too long.
@@ -225,7 +229,7 @@ class Writer:
         except (OSError, ValueError):
             pass  # an older kernel: the pages come one by one
         if self._words is not None:
-            self._words[self._position >> 3] = ROLL << 16 | 8
+            self._words[self._position >> 3] = _ROLL_HEAD
         self._let_go()
         self._map = mapped
         self._words = memoryview(mapped).cast("Q")

@@ -10,6 +10,7 @@ from typing import Any, Callable, Optional
 from urllib.parse import quote
 
 from ..journal.format import ABORTED, CANCELLED, RUNNING, UNKNOWN, WEBSOCKET
+from ..journal.writer import BEGIN_KIND, END_KIND, pack_end
 from .channel import Channel, channel_for
 from .errors import Noted, current, stack_of
 
@@ -18,6 +19,7 @@ KEY = "standfast.request"
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _set_current = current.set
+_RUNNING_KIND = END_KIND | RUNNING << 24
 
 
 class Recorder:
@@ -38,11 +40,11 @@ class Recorder:
             return
         request = _Request(self.channel, send)
         scope[KEY] = request
-        request.begin(scope, 0 if kind == "http" else WEBSOCKET)
+        request.begin(scope, BEGIN_KIND if kind == "http" else BEGIN_KIND | WEBSOCKET << 24)
         try:
             await self.app(scope, receive, request.send)
         except CancelledError:
-            request.end(CANCELLED)
+            request.end(END_KIND | CANCELLED << 24)
             raise
         except BaseException as error:
             request.fail(error)
@@ -59,35 +61,45 @@ class _Request(Noted):
         self._channel = channel
         self._send = send
         self._status = 0
+        self._cpu = UNKNOWN
         self.errors = None
         self.sent = 0
 
-    def begin(self, scope: dict[str, Any], flags: int) -> None:
+    def begin(self, scope: dict[str, Any], kind: int) -> None:
+        """Opens the record. Every line here is paid for by every request."""
         try:
             channel = self._channel
-            headers = dict(scope["headers"])
+            get = dict(scope["headers"]).get
             raw = scope.get("raw_path")
             uri = raw.decode("latin-1") if raw else quote(scope["path"])
             query = scope.get("query_string")
             if query:
-                uri = channel.masker.uri(f"{uri}?{query.decode('latin-1')}")
+                query = query.decode("latin-1")
+                uri = f"{uri}?{query}"
+                if query not in channel.clean_queries:
+                    uri = channel.masker.uri(uri)
             client = scope.get("client")
-            get = headers.get
-            fields, cut = channel.fields(
-                client[0] if client else "",
-                scope.get("method", "GET"),
-                uri,
-                get(b"host", b"").decode("latin-1"),
-                get(b"x-forwarded-for", b"").decode("latin-1"),
-                get(b"user-agent", b"").decode("latin-1"),
+            fields = (
+                f"{client[0] if client else ''}\0{scope.get('method', 'GET')}\0{uri}\0".encode(
+                    "latin-1"
+                )
+                + get(b"host", b"")
+                + b"\0"
+                + get(b"x-forwarded-for", b"")
+                + b"\0"
+                + get(b"user-agent", b"")
             )
-            writer = channel.writer or channel.open()
+            if len(fields) > channel.plain_up_to:
+                fields, kind = channel.bounded(fields, kind)
             _set_current(self)
-            self._cpu = thread_time_ns() if channel.cpu_time else UNKNOWN
+            if channel.cpu_time:
+                self._cpu = thread_time_ns()
             self._started = started = monotonic_ns()
-            self._seq = writer.begin(fields, time_ns(), started, get_ident(), flags | cut)
-            if not self._seq:
-                channel.complain()
+            wall = time_ns()
+            thread = get_ident()
+            self._seq = channel.writer.begin(
+                fields, wall, started, thread, kind
+            ) or channel.begin_slowly(fields, wall, started, thread, kind)
         except Exception:  # whatever is wrong with our record, the request must be served
             self._seq = 0
 
@@ -108,20 +120,20 @@ class _Request(Noted):
     async def _send_last(self, message: dict[str, Any]) -> None:
         """The response is complete: what runs on after this is background work."""
         await self._send(message)
-        self._write(RUNNING)
+        self._write(_RUNNING_KIND)
 
-    def end(self, flags: int = 0) -> None:
+    def end(self, kind: int = END_KIND) -> None:
         """Closes the record; a second call does nothing."""
-        self._write(flags)
+        self._write(kind)
         self._seq = 0
 
     def fail(self, error: BaseException) -> None:
         """Closes the record of a request that ``error`` ended."""
         if self._seq:
             self.note(stack_of(error))
-            self.end(0 if isinstance(error, Exception) else ABORTED)
+            self.end(END_KIND if isinstance(error, Exception) else END_KIND | ABORTED << 24)
 
-    def _write(self, flags: int) -> None:
+    def _write(self, kind: int) -> None:
         seq = self._seq
         if not seq:
             return
@@ -133,9 +145,8 @@ class _Request(Noted):
                 cpu = thread_time_ns() - cpu
             error = b""
             if self.errors:
-                error, cut = channel.error(self.errors)
-                flags |= cut
-            if channel.writer is not None:
-                channel.writer.end(seq, duration, self._status, self.sent, cpu, error, flags)
+                error, kind = channel.error(self.errors, kind)
+            body = pack_end(seq, duration, cpu, self.sent, self._status) + error
+            channel.writer.append(kind, body)
         except Exception:  # as at the beginning
             return

@@ -17,20 +17,34 @@ from .mask import Masker, truncated
 from .settings import Settings, from_environ
 
 
+class Unopened:
+    """Stands where the writer will be: no request of this process has been recorded yet."""
+
+    def begin(self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, kind: int) -> int:
+        """Records nothing."""
+        return 0
+
+    def append(self, kind: int, body: bytes) -> None:
+        """The end of a request that the parent of this process began: the parent's affair."""
+
+
 class Channel:
     """One process's journal of one application: made at the first request, and again in a child.
 
-    ``writer`` is None until then; the path of a request reads it, and calls ``open`` only if
-    there is none.
+    The path of a request reads ``writer``, ``cpu_time``, ``plain_up_to`` (a begin record's
+    texts of up to so many bytes are taken as they are) and ``clean_queries`` (query strings
+    known to hold no secret) without a call.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.masker = Masker(settings.masked_names)
+        self.clean_queries = self.masker.clean
         self.cpu_time = settings.cpu_time
-        self.truncates = settings.truncate_clients
+        # No text can be over its limit where all together are under the smallest limit.
+        self.plain_up_to = -1 if settings.truncate_clients else FIELD_LIMIT
         self.server = ""
-        self.writer: Optional[Writer] = None
+        self.writer: Writer | Unopened = Unopened()
         self._first_seq = 1
         self._fault_fd = -1
         self._complained = False
@@ -42,46 +56,47 @@ class Channel:
         ``server`` is what the server calls itself, where nobody told before.
         """
         with self._lock:
-            if self.writer is None:
-                settings = self.settings
-                identity = of_this_process(settings.app, self.server or server, settings.revision)
-                writer = Writer(settings.journal, identity, first_seq=self._first_seq)
-                self._catch_faults(writer.uid)
-                errors.watch_logging()
-                self.writer = writer
-            return self.writer
+            writer = self.writer
+            if isinstance(writer, Writer):
+                return writer
+            settings = self.settings
+            identity = of_this_process(settings.app, self.server or server, settings.revision)
+            writer = Writer(settings.journal, identity, first_seq=self._first_seq)
+            self._catch_faults(writer.uid)
+            errors.watch_logging()
+            self.writer = writer
+            return writer
 
-    def fields(
-        self, client: str, method: str, uri: str, host: str, forwarded_for: str, user_agent: str
-    ) -> tuple[bytes, int]:
-        """The texts of a begin record and its flags; ``uri`` has been masked already."""
-        if self.truncates:
-            client, forwarded_for = truncated(client), truncated(forwarded_for)
-        else:
-            try:
-                fields = f"{client}\0{method}\0{uri}\0{host}\0{forwarded_for}\0{user_agent}".encode(
-                    "latin-1"
-                )
-                # No text can be over its limit where all together are under the smallest.
-                if len(fields) <= FIELD_LIMIT:
-                    return fields, 0
-            except UnicodeEncodeError:
-                pass  # a server that decodes by itself
-        texts = (client, method, uri, host, forwarded_for, user_agent)
-        packed, cut = pack_fields(*map(_raw, texts))
-        return packed, CUT if cut else 0
+    def begin_slowly(
+        self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, kind: int, server: str = ""
+    ) -> int:
+        """Begins the first request of this process, or one that the writer would not take."""
+        if isinstance(self.writer, Unopened):
+            seq = self.open(server).begin(fields, wall_ns, mono_ns, thread, kind)
+            if seq:
+                return seq
+        self.complain()
+        return 0
 
-    def error(self, texts: list[str]) -> tuple[bytes, int]:
-        """The error stack of an end record, masked and within its limit, and its flags."""
+    def bounded(self, fields: bytes, kind: int) -> tuple[bytes, int]:
+        """The texts of a begin record within their limits, its kind marked where one was cut."""
+        client, method, uri, host, forwarded_for, user_agent = fields.split(b"\0", 5)
+        if self.settings.truncate_clients:
+            client, forwarded_for = _truncated(client), _truncated(forwarded_for)
+        packed, cut = pack_fields(client, method, uri, host, forwarded_for, user_agent)
+        return packed, kind | CUT << 24 if cut else kind
+
+    def error(self, texts: list[str], kind: int) -> tuple[bytes, int]:
+        """The error stack of an end record, masked and within its limit, and the record's kind."""
         text = self.masker.text("".join(texts))
         data = errors.bounded(text).encode("utf-8", "replace")
-        if len(data) > ERROR_LIMIT + 256:  # many characters of more than one byte
+        if len(data) > ERROR_LIMIT:  # characters of more than one byte
             data = errors.bounded(text, ERROR_LIMIT // 4).encode("utf-8", "replace")
-        return data, CUT if len(data) < len(text) else 0
+        return data, kind | CUT << 24 if len(data) < len(text) else kind
 
     def complain(self) -> None:
         """Says on stderr, once in a process, that requests go unrecorded and why."""
-        error = self.writer and self.writer.error
+        error = getattr(self.writer, "error", None)
         if error and not self._complained:
             self._complained = True
             try:
@@ -96,9 +111,9 @@ class Channel:
     def renew(self) -> None:
         """Called in a child after a fork: the parent's journal is not the child's."""
         self._lock = threading.Lock()
-        if self.writer is not None:
+        if isinstance(self.writer, Writer):
             self._first_seq = self.writer.next_seq
-            self.writer = None
+            self.writer = Unopened()
         if self._fault_fd >= 0:
             faulthandler.disable()
             os.close(self._fault_fd)
@@ -122,12 +137,8 @@ class Channel:
             pass  # the writer meets the same obstacle, and says so
 
 
-def _raw(text: str) -> bytes:
-    """The bytes that the server made ``text`` from: WSGI decodes them as Latin-1 (PEP 3333)."""
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogateescape")
+def _truncated(addresses: bytes) -> bytes:
+    return truncated(addresses.decode("latin-1")).encode("latin-1")
 
 
 _channels: dict[tuple[str, str], Channel] = {}

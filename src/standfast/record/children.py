@@ -44,8 +44,6 @@ def waitpid(pid: int, options: int) -> tuple[int, int]:
 def _note(found: Any, start_ticks: int) -> None:
     code = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
     try:
-        channel = channel_for()
-        writer = channel.writer or channel.open()
-        writer.exit(found.si_pid, start_ticks, code, time.time_ns())
+        channel_for().open().exit(found.si_pid, start_ticks, code, time.time_ns())
     except Exception:  # the master must go on, whatever is wrong with our record
         return

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import traceback
 from contextvars import ContextVar
+from types import CodeType, FrameType
 from typing import Any, Optional
 
 from ..journal.format import CUT_MARK, ERROR_LIMIT
@@ -30,8 +32,30 @@ class Noted:
             self.errors.append(bounded(text))
 
 
-#: The request that the running code serves, in this thread or task.
+#: The request that the running task serves. Setting it costs more than a thread that serves one
+#: request at a time should pay: there the request is found on the stack, when it is needed.
 current: ContextVar[Optional[Noted]] = ContextVar("standfast_request", default=None)
+
+#: The functions that call the application, each with the name of its variable for the request.
+calling: dict[CodeType, str] = {}
+_DEEPEST = 1000
+
+
+def serving() -> Optional[Noted]:
+    """The request that the calling code serves, or None."""
+    request = current.get()
+    if request is not None:
+        return request
+    frame: Optional[FrameType] = sys._getframe(1)
+    for _ in range(_DEEPEST):
+        if frame is None:
+            break
+        name = calling.get(frame.f_code)
+        if name is not None:
+            found: Noted = frame.f_locals[name]
+            return found
+        frame = frame.f_back
+    return None
 
 
 def stack_of(error: BaseException) -> str:
@@ -73,7 +97,7 @@ def watch_logging() -> None:
     def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
         if record.levelno >= logging.ERROR:
-            request = current.get()
+            request = serving()
             if request is not None:
                 request.note(_line(record))
         return record

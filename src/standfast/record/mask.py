@@ -31,20 +31,15 @@ class Masker:
         """``names`` are the owner's own, added to the built-in ones."""
         own = tuple(filter(None, (_plain(name) for name in names)))
         self._parts = _PARTS + own
-        # Query strings seen lately that hold nothing to mask: most requests end here.
-        self._clean: set[str] = set()
+        #: Query strings, without their mark, seen lately and holding nothing to mask.
+        self.clean: set[str] = set()
 
     def uri(self, uri: str) -> str:
         """``uri`` with the values of secret parameters, and a user and password, masked."""
-        at = uri.find("?")
-        query = uri[at:] if at >= 0 else ""
+        path, mark, query = uri.partition("?")
         if uri[:1] != "/":
-            return _USER_INFO.sub(rf"\g<1>{MASK}@", uri[: len(uri) - len(query)]) + self._query(
-                query
-            )
-        if query in self._clean:
-            return uri
-        return uri[: len(uri) - len(query)] + self._query(query)
+            path = _USER_INFO.sub(rf"\g<1>{MASK}@", path)
+        return path + mark + (query if query in self.clean else self._query(query))
 
     def text(self, text: str) -> str:
         """``text`` with what looks like ``password=…`` masked."""
@@ -55,9 +50,9 @@ class Masker:
     def _query(self, query: str) -> str:
         masked = _PARAMETER.sub(self._parameter, query)
         if masked == query and len(query) <= 256:
-            if len(self._clean) >= _REMEMBERED:
-                self._clean.clear()
-            self._clean.add(query)
+            if len(self.clean) >= _REMEMBERED:
+                self.clean.clear()
+            self.clean.add(query)
         return masked
 
     def _parameter(self, match: re.Match[str]) -> str:

@@ -9,13 +9,13 @@ from typing import Any, Callable, Optional
 from urllib.parse import quote
 
 from ..journal.format import ABORTED, UNKNOWN
+from ..journal.writer import BEGIN_KIND, END_KIND, pack_end
 from .channel import Channel, channel_for
-from .errors import Noted, current, stack_of
+from .errors import Noted, calling, stack_of
 
 #: Where the outermost recorder leaves its request in the environ; others then stand aside.
 KEY = "standfast.request"
 
-_set_current = current.set
 _status_codes: dict[str, int] = {}
 
 
@@ -64,34 +64,41 @@ class _Request(Noted):
     def begin(
         self, environ: dict[str, Any], start_response: Callable[..., Any], channel: Channel
     ) -> None:
-        """Opens the record."""
+        """Opens the record. Every line here is paid for by every request."""
         self._channel = channel
         self._start_response: Optional[Callable[..., Any]] = start_response
         self._status: Optional[str] = None
         self.errors = None
         self.sent = 0
         self._cpu = UNKNOWN
-        _set_current(self)
         try:
             get = environ.get
             uri = get("RAW_URI") or get("REQUEST_URI") or _uri(environ)
-            if "?" in uri or uri[:1] != "/":
+            query = get("QUERY_STRING")
+            if (query and query not in channel.clean_queries) or uri[:1] != "/":
                 uri = channel.masker.uri(uri)
-            fields, flags = channel.fields(
-                get("REMOTE_ADDR", ""),
-                get("REQUEST_METHOD", ""),
-                uri,
-                get("HTTP_HOST", ""),
-                get("HTTP_X_FORWARDED_FOR", ""),
-                get("HTTP_USER_AGENT", ""),
+            text = (
+                f"{get('REMOTE_ADDR', '')}\0{environ['REQUEST_METHOD']}\0{uri}"
+                f"\0{get('HTTP_HOST', '')}\0{get('HTTP_X_FORWARDED_FOR', '')}"
+                f"\0{get('HTTP_USER_AGENT', '')}"
             )
-            writer = channel.writer or channel.open(get("SERVER_SOFTWARE", ""))
+            try:
+                fields = text.encode("latin-1")  # as the server decoded it (PEP 3333)
+            except UnicodeEncodeError:
+                fields = text.encode("utf-8", "surrogateescape")
+            kind = BEGIN_KIND
+            if len(fields) > channel.plain_up_to:
+                fields, kind = channel.bounded(fields, kind)
             if channel.cpu_time:
                 self._cpu = thread_time_ns()
             self._started = started = monotonic_ns()
-            self._seq = writer.begin(fields, time_ns(), started, get_ident(), flags)
-            if not self._seq:
-                channel.complain()
+            wall = time_ns()
+            thread = get_ident()
+            self._seq = channel.writer.begin(
+                fields, wall, started, thread, kind
+            ) or channel.begin_slowly(
+                fields, wall, started, thread, kind, get("SERVER_SOFTWARE", "")
+            )
         except Exception:  # whatever is wrong with our record, the request must be served
             self._seq = 0
 
@@ -112,13 +119,13 @@ class _Request(Noted):
             self.sent = UNKNOWN
         self.end()
 
-    def end(self, flags: int = 0) -> None:
+    def end(self, kind: int = END_KIND) -> None:
         """Closes the record; a second call does nothing."""
         seq = self._seq
-        self._seq = 0
-        self._start_response = None
         if not seq:
             return
+        self._seq = 0
+        self._start_response = None  # which may hold the environ, and the environ holds this
         try:
             channel = self._channel
             duration = monotonic_ns() - self._started
@@ -129,10 +136,8 @@ class _Request(Noted):
                 cpu = thread_time_ns() - cpu
             error = b""
             if self.errors:
-                error, cut = channel.error(self.errors)
-                flags |= cut
-            if channel.writer is not None:
-                channel.writer.end(seq, duration, code, self.sent, cpu, error, flags)
+                error, kind = channel.error(self.errors, kind)
+            channel.writer.append(kind, pack_end(seq, duration, cpu, self.sent, code) + error)
         except Exception:  # as at the beginning
             return
 
@@ -142,7 +147,7 @@ class _Request(Noted):
             self.end()
         elif self._seq:
             self.note(stack_of(error))
-            self.end(0 if isinstance(error, Exception) else ABORTED)
+            self.end(END_KIND if isinstance(error, Exception) else END_KIND | ABORTED << 24)
 
     def follow(self, body: Any, environ: dict[str, Any]) -> Any:
         """What the server gets in place of ``body``: closing it closes the record."""
@@ -189,7 +194,6 @@ class _Request(Noted):
         self._closing(getattr(self._body, "close", None))
 
     def _closing(self, close: Optional[Callable[[], Any]]) -> None:
-        _set_current(self)  # a server may close in another context than it called in
         try:
             if close is not None:
                 close()
@@ -199,6 +203,16 @@ class _Request(Noted):
         self.end()
         # The body may hold the environ, and the environ holds this.
         self._body = self._chunks = None
+
+
+calling.update(
+    {
+        Recorder.__call__.__code__: "request",
+        _Request.__iter__.__code__: "self",
+        _Request.__next__.__code__: "self",
+        _Request._closing.__code__: "self",
+    }
+)
 
 
 class _Sized:
