@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect, text
+
+from standfast.errors import StandfastError
+from standfast.store import open_store, opening, writing
+from standfast.store.tables import application, metadata, texts_of, worker
+
+MIGRATIONS = Path(opening.__file__).parent / "migrations"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def _difference(engine: Engine) -> object:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        return compare_metadata(context, metadata)
+
+
+def _names(engine: Engine) -> set[tuple[str, str | None]]:
+    """Every index and constraint by table and name."""
+    found = inspect(engine)
+    names: set[tuple[str, str | None]] = set()
+    for table in metadata.tables:
+        names |= {(table, index["name"]) for index in found.get_indexes(table)}
+        names |= {(table, unique["name"]) for unique in found.get_unique_constraints(table)}
+        names |= {(table, key["name"]) for key in found.get_foreign_keys(table)}
+        names |= {(table, check["name"]) for check in found.get_check_constraints(table)}
+    return names
+
+
+def test_migrating_from_nothing_gives_the_tables_of_the_program(tmp_path: Path) -> None:
+    migrated = open_store(str(tmp_path / "migrated.db"))
+    assert _difference(migrated) == []
+    made = open_store(str(tmp_path / "made.db"))
+    with writing(made) as connection:
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+    assert _names(migrated) == _names(made)
+
+
+def test_every_migration_can_be_undone_and_done_again(tmp_path: Path) -> None:
+    engine = open_store(str(tmp_path / "store.db"))
+    config = _config()
+    for step in ("downgrade", "upgrade"):
+        with writing(engine) as connection:
+            config.attributes["connection"] = connection
+            getattr(command, step)(config, "base" if step == "downgrade" else "head")
+        tables = set(inspect(engine).get_table_names()) - {"alembic_version"}
+        assert tables == (set() if step == "downgrade" else set(metadata.tables))
+    assert _difference(engine) == []
+
+
+def test_the_program_knows_its_last_migration() -> None:
+    assert ScriptDirectory.from_config(_config()).get_current_head() == opening.REVISION
+
+
+def test_a_store_is_found_again_as_it_was_left(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "store.db"
+    with writing(open_store(str(path))) as connection:
+        connection.execute(application.insert().values(name="shop"))
+    for url in (str(path), f"sqlite:///{path}"):
+        with open_store(url, create=False).connect() as connection:
+            assert connection.execute(application.select()).one().name == "shop"
+
+
+def test_nobody_else_may_read_a_store(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "store.db"
+    with writing(open_store(str(path))) as connection:
+        connection.execute(application.insert().values(name="shop"))
+        for file in path.parent.iterdir():
+            assert file.stat().st_mode & 0o077 == 0, file.name
+    assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_sqlite_checks_foreign_keys_and_keeps_a_log(tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "store.db")).connect() as connection:
+        assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+
+
+def test_an_exception_rolls_a_transaction_back(tmp_path: Path) -> None:
+    engine = open_store(str(tmp_path / "store.db"))
+    with pytest.raises(RuntimeError), writing(engine) as connection:
+        connection.execute(application.insert().values(name="shop"))
+        raise RuntimeError
+    with engine.connect() as connection:
+        assert connection.execute(application.select()).all() == []
+
+
+def test_a_current_store_opens_without_loading_alembic(tmp_path: Path) -> None:
+    path = str(tmp_path / "store.db")
+    open_store(path)
+    code = (
+        "import sys; from standfast.store import open_store; open_store(sys.argv[1]);"
+        " print('alembic' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.strip() == "False"
+
+
+def _message(url: str, create: bool = True) -> str:
+    with pytest.raises(StandfastError) as caught:
+        open_store(url, create=create)
+    return str(caught.value)
+
+
+def test_a_newer_store_is_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "store.db")
+    with writing(open_store(path)) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    message = _message(path)
+    assert path in message
+    assert "newer" in message
+    assert "upgrade standfast" in message
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, but long enough to be taken for one" * 100)
+    before = path.read_bytes()
+    assert "not a database" in _message(str(path))
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE worker (name TEXT)")
+    assert "not one of Standfast's" in _message(str(path))
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("worker",)]
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    message = _message(str(tmp_path / "file" / "store.db"))
+    assert "--store" in message
+
+
+def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    assert str(tmp_path) in _message(str(tmp_path))
+
+
+def test_a_reader_does_not_make_a_store(tmp_path: Path) -> None:
+    assert "not there yet" in _message(str(tmp_path / "store.db"), create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["://", "nonsense://host/name", "mysql+nodriver://host/name"])
+def test_a_wrong_address_is_an_error_in_words(url: str) -> None:
+    assert url in _message(url)
+
+
+def test_a_worker_needs_an_application(tmp_path: Path) -> None:
+    columns = {
+        column.name: "x" if str(column.type).startswith("VARCHAR") else 1
+        for column in worker.columns
+        if not column.nullable and column.name != "id"
+    }
+    engine = open_store(str(tmp_path / "store.db"))
+    with pytest.raises(Exception, match="FOREIGN KEY"), writing(engine) as connection:
+        connection.execute(worker.insert().values(**columns))
+
+
+def test_raw_texts_come_back_even_if_they_are_not_six() -> None:
+    assert texts_of(b"1\x002\x003\x004\x005\x006") == ["1", "2", "3", "4", "5", "6"]
+    assert texts_of(b"1\x00\xff") == ["1", "\\xff", "", "", "", ""]
+    assert texts_of(b"1\x002\x003\x004\x005\x006\x007")[5] == "6\\07"
