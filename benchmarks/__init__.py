@@ -1,0 +1,1 @@
+"""What Standfast costs and what it keeps, beside other tools: ``make bench``."""
