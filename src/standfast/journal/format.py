@@ -4,7 +4,10 @@ A segment is a header followed by records, each starting on a multiple of eight 
 
     header  magic, version, size, checksum, lost | segment, pid, ... | texts
     record  head (8 bytes) | body | zero bytes up to a multiple of eight
-    head    size u16 (head and body) | type u8 | flags u8 | adler32 of the body u32
+    head    size u16 (head and body) | type u8 | flags u8 | checksum u32
+
+The checksum is the Adler-32 of the body, started not from 1 but from the type in its third byte
+and the flags in its fourth, so that they are covered as well.
 
 The head is written last, as one aligned store of eight bytes: until then it is zero, and a
 reader that meets a zero head knows that nothing has been written there yet.
@@ -50,7 +53,7 @@ CUT_MARK = "…"
 #: "Not known" for the number of bytes sent and for CPU time.
 UNKNOWN = 0xFFFF_FFFF_FFFF_FFFF
 
-HEAD = struct.Struct("<HBBI")
+HEAD = struct.Struct("<HHI")
 BEGIN_FIXED = struct.Struct("<QqqQ")
 END_FIXED = struct.Struct("<QQQQH")
 EXIT_FIXED = struct.Struct("<qQIi")
@@ -138,7 +141,8 @@ def pack_record(kind: int, body: bytes, flags: int = 0) -> bytes:
         raise ValueError(
             f"a record holds at most {RECORD_LIMIT - HEAD.size} bytes, not {len(body)}"
         )
-    return HEAD.pack(size, kind, flags, zlib.adler32(body)) + body + bytes(-size & 7)
+    kind |= flags << 8
+    return HEAD.pack(size, kind, zlib.adler32(body, kind << 16)) + body + bytes(-size & 7)
 
 
 def pack_header(header: Header) -> bytes:

@@ -14,6 +14,9 @@ from types import TracebackType
 from typing import Optional
 
 from .format import (
+    BEGIN,
+    END,
+    EXIT,
     HEAD,
     HEADER_LIMIT,
     LOST_OFFSET,
@@ -24,9 +27,11 @@ from .format import (
     unpack_header,
 )
 
-#: How many bytes one search for the next whole record may put through the checksum.
-_SEARCH_BUDGET = 16 * 1024 * 1024
-_NOT_ZERO = re.compile(rb"[^\0]")
+#: How many bytes a search for the next whole record may put through the checksum, for each byte
+#: that it searches. Random bytes need 64: one place in eight, of these one in 64 with a known
+#: type, and then half of the largest record.
+_SEARCH_COST = 128
+_TYPE = re.compile(b"[%c%c%c%c]" % (BEGIN, END, EXIT, ROLL))
 _NOTHING_YET = (b"", bytes(HEAD.size))
 _checksum = zlib.adler32
 
@@ -56,7 +61,8 @@ class SegmentReader:
         self.ended = False
         self.damaged = 0
         self.damaged_bytes = 0
-        self._damage_ends = -1
+        self._in_damage = False
+        self._zeros = 0
 
     def __enter__(self) -> SegmentReader:
         return self
@@ -83,29 +89,35 @@ class SegmentReader:
         ``final`` says that nobody writes here any more: then what is torn is counted as damage
         instead of being waited for. Reading is over when ``ended`` is true.
         """
-        if self.header is None or self.ended:
-            return []
-        if not final and os.pread(self._fd, HEAD.size, self.offset) in _NOTHING_YET:
-            return []
-        left = SEGMENT_LIMIT - self.offset
-        size = min(max(limit, 2 * RECORD_LIMIT), left)
-        data = os.pread(self._fd, size, self.offset) if size > 0 else b""
-        at_end = len(data) < size or size == left
-        records: list[Record] = []
-        used = self._whole_records(data, records)
-        self.offset += used
-        rest = data[used:]
-        if self.ended or (used and not at_end and len(rest) <= RECORD_LIMIT):
-            return records
-        found = self._search(rest)
-        if found:
-            self._pass_over(found, found)
-        elif final:
-            # A record may begin near the end of what was read and be whole further on.
-            seen = len(rest) if at_end else (len(rest) - RECORD_LIMIT) & -8
-            self._pass_over(seen, len(rest[:seen].rstrip(b"\0")))
-            self.ended = at_end
-        return records
+        while self.header is not None and not self.ended:
+            # While a writer is at work, only what follows a head that was seen counts: a copy
+            # made meanwhile may lack a head and hold the record behind it.
+            if not final and os.pread(self._fd, HEAD.size, self.offset) in _NOTHING_YET:
+                break
+            left = SEGMENT_LIMIT - self.offset
+            size = min(max(limit, 2 * RECORD_LIMIT), left)
+            data = os.pread(self._fd, size, self.offset) if size > 0 else b""
+            at_end = len(data) < size or size == left
+            records: list[Record] = []
+            used = self._whole_records(data, records)
+            if used:
+                self.offset += used
+                self._zeros = 0
+                self._in_damage = False
+                return records
+            if not final and at_end and int.from_bytes(data[:2], "little") > len(data):
+                break  # an append that is still on its way
+            found = self._search(data)
+            if found:
+                self._pass_over(found, found)
+                continue
+            if final:
+                # A record may begin near the end of what was read and be whole further on.
+                seen = len(data) if at_end else (len(data) - RECORD_LIMIT) & -8
+                self._pass_over(seen, len(data[:seen].rstrip(b"\0")))
+                self.ended = at_end
+            break
+        return []
 
     def _whole_records(self, data: bytes, records: list[Record]) -> int:
         """Appends the records that follow one another from the start; how many bytes they took."""
@@ -113,40 +125,40 @@ class SegmentReader:
         stop = len(data) - HEAD.size
         unpack, checksum_of, append = HEAD.unpack_from, _checksum, records.append
         while at <= stop:
-            size, kind, flags, checksum = unpack(data, at)
+            size, kind, checksum = unpack(data, at)
             body = data[at + 8 : at + size]
-            if size < 8 or len(body) != size - 8 or checksum_of(body) != checksum:
+            if size < 8 or len(body) != size - 8 or checksum_of(body, kind << 16) != checksum:
                 break
             at += (size + 7) & -8
-            if kind == ROLL:
+            if kind & 0xFF == ROLL:
                 self.ended = True
                 break
-            append((kind, flags, body))
-        return min(at, len(data))
+            append((kind & 0xFF, kind >> 8, body))
+        return at
 
     def _search(self, data: bytes) -> int:
-        """How far into ``data`` the next whole record lies; 0 where there is none."""
-        budget = _SEARCH_BUDGET
-        at = 8
-        while budget > 0:
-            # Long stretches of zeros are the rule: they are passed at the speed of C.
-            something = _NOT_ZERO.search(data, at)
-            if not something:
-                return 0
-            at = something.start() & -8
-            if at > len(data) - HEAD.size:
-                return 0
-            size, _, _, checksum = HEAD.unpack_from(data, at)
+        """How far into ``data`` the next whole record of a known type lies, or 0."""
+        budget = _SEARCH_COST * len(data)
+        for match in _TYPE.finditer(data, HEAD.size + 2, len(data) - 5):
+            at = match.start() - 2
+            if at & 7:
+                continue
+            size, kind, checksum = HEAD.unpack_from(data, at)
             if 8 <= size <= len(data) - at:
                 budget -= size
-                if _checksum(data[at + 8 : at + size]) == checksum:
+                if budget < 0:
+                    break
+                if _checksum(data[at + 8 : at + size], kind << 16) == checksum:
                     return at
-            at += 8
         return 0
 
     def _pass_over(self, size: int, damaged: int) -> None:
-        if damaged:
-            self.damaged += self.offset != self._damage_ends
-            self.damaged_bytes += damaged
-            self._damage_ends = self.offset + size
+        """Goes on behind ``size`` bytes. Zeros behind the ``damaged`` ones may be the free end of
+        the segment, and are damage only if something follows them."""
         self.offset += size
+        if damaged:
+            self.damaged += not self._in_damage
+            self.damaged_bytes += self._zeros + damaged
+            self._in_damage = True
+            self._zeros = 0
+        self._zeros += size - damaged
