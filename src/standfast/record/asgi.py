@@ -76,7 +76,7 @@ class _Request(Noted):
             if query:
                 query = query.decode("latin-1")
                 uri = f"{uri}?{query}"
-                if query not in channel.clean_queries:
+                if not channel.is_clean(query):
                     uri = channel.masker.uri(uri)
             client = scope.get("client")
             fields = (

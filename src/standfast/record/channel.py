@@ -31,15 +31,15 @@ class Unopened:
 class Channel:
     """One process's journal of one application: made at the first request, and again in a child.
 
-    The path of a request reads ``writer``, ``cpu_time``, ``plain_up_to`` (a begin record's
-    texts of up to so many bytes are taken as they are) and ``clean_queries`` (query strings
-    known to hold no secret) without a call.
+    The path of a request uses ``writer``, ``cpu_time``, ``plain_up_to`` (the texts of a begin
+    record of up to so many bytes are taken as they are) and ``is_clean`` (whether a query can
+    hold no secret).
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.masker = Masker(settings.masked_names)
-        self.clean_queries = self.masker.clean
+        self.is_clean = self.masker.is_clean
         self.cpu_time = settings.cpu_time
         # No text can be over its limit where all together are under the smallest limit.
         self.plain_up_to = -1 if settings.truncate_clients else FIELD_LIMIT

@@ -17,11 +17,12 @@ _PARTS = (
 #: or is one of these.
 _WHOLE = ("auth", "pass", "pin", "sid", "key", "sig", "signature", "otp")
 _PUNCTUATION = re.compile(r"[^a-z0-9]")
-_PARAMETER = re.compile(r"([?&;]?)([^=&;?]*)(=?)([^&;]*)")
+_PARAMETER = re.compile(r"([&;]?)([^=&;]*)(=?)([^&;]*)")
 #: Something like ``password=…`` in a line of text, as in the message of an exception.
 _ASSIGNMENT = re.compile(r"([\w.%\-\[\]]{2,64})=([^\s&;'\"<>]+)")
 _USER_INFO = re.compile(r"^([a-z][a-z0-9+.\-]*://)[^/?#@]*@", re.IGNORECASE)
 _REMEMBERED = 1024
+_LONGEST_REMEMBERED = 64
 
 
 class Masker:
@@ -31,15 +32,24 @@ class Masker:
         """``names`` are the owner's own, added to the built-in ones."""
         own = tuple(filter(None, (_plain(name) for name in names)))
         self._parts = _PARTS + own
-        #: Query strings, without their mark, seen lately and holding nothing to mask.
-        self.clean: set[str] = set()
+        # Names of parameters as they were sent, seen lately and not secret: most requests have
+        # only such, whatever their values.
+        self._harmless: set[str] = set()
+
+    def is_clean(self, query: str) -> bool:
+        """Whether the query holds only names that are known to be harmless."""
+        harmless = self._harmless
+        for parameter in query.split("&"):
+            if parameter.partition("=")[0] not in harmless:
+                return False
+        return ";" not in query
 
     def uri(self, uri: str) -> str:
         """``uri`` with the values of secret parameters, and a user and password, masked."""
         path, mark, query = uri.partition("?")
         if uri[:1] != "/":
             path = _USER_INFO.sub(rf"\g<1>{MASK}@", path)
-        return path + mark + (query if query in self.clean else self._query(query))
+        return path + mark + _PARAMETER.sub(self._parameter, query)
 
     def text(self, text: str) -> str:
         """``text`` with what looks like ``password=…`` masked."""
@@ -47,17 +57,15 @@ class Masker:
             lambda match: f"{match[1]}={MASK}" if self._is_secret(match[1]) else match[0], text
         )
 
-    def _query(self, query: str) -> str:
-        masked = _PARAMETER.sub(self._parameter, query)
-        if masked == query and len(query) <= 256:
-            if len(self.clean) >= _REMEMBERED:
-                self.clean.clear()
-            self.clean.add(query)
-        return masked
-
     def _parameter(self, match: re.Match[str]) -> str:
         mark, name, equals, value = match.groups()
-        return f"{mark}{name}={MASK}" if equals and value and self._is_secret(name) else match[0]
+        if not self._is_secret(name):
+            if len(self._harmless) >= _REMEMBERED:
+                self._harmless.clear()
+            if len(name) <= _LONGEST_REMEMBERED:
+                self._harmless.add(name)
+            return match[0]
+        return f"{mark}{name}={MASK}" if equals and value else match[0]
 
     def _is_secret(self, name: str) -> bool:
         plain = _plain(name)

@@ -75,7 +75,7 @@ class _Request(Noted):
             get = environ.get
             uri = get("RAW_URI") or get("REQUEST_URI") or _uri(environ)
             query = get("QUERY_STRING")
-            if (query and query not in channel.clean_queries) or uri[:1] != "/":
+            if (query and not channel.is_clean(query)) or uri[:1] != "/":
                 uri = channel.masker.uri(uri)
             text = (
                 f"{get('REMOTE_ADDR', '')}\0{environ['REQUEST_METHOD']}\0{uri}"
