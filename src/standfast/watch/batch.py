@@ -139,14 +139,18 @@ class Batch:
                 self._exit(worker_id, body)
         source.last_seen_ns = max(source.last_seen_ns, begun_ns, min(ended_ns, _MOST))
 
+    def seal(self) -> None:
+        """Makes rows of what is still open; before the transaction, as routes have their own."""
+        for source in self._sources.values():
+            for seq, begin in source.open.items():
+                self._kept.append(_row(source, seq, *begin))
+            source.open.clear()
+        self._kept += self._held.values()
+        self._held.clear()
+
     def store(self, connection: Connection) -> None:
         """Writes everything but the exits and the roll-ups, to which deaths may add more."""
         self._close_late(connection)
-        for source in self._sources.values():
-            for seq, (begun_ns, flags, body) in source.open.items():
-                self._kept.append(_row(source, seq, begun_ns, flags, body))
-            source.open = {}
-        self._kept += self._held.values()
         if self._kept:
             # A hostile journal may begin the same request twice; the first one counts.
             insert = request.insert().prefix_with("OR IGNORE", dialect="sqlite")

@@ -219,6 +219,7 @@ class Watcher:
         changed = [worker for worker in self._workers.values() if worker.changed]
         batch = self._batch
         if changed or finished:
+            batch.seal()
             with writing(self._engine) as connection:
                 batch.store(connection)
                 for worker in changed:
