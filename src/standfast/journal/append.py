@@ -39,6 +39,7 @@ class AppendWriter:
         )
         folder = files.app_folder(journal, identity.app)
         self._fd = files.create(folder, files.segment_name(self.uid, 1), head, 0)
+        self._size = len(head)
 
     def begin(self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, flags: int = 0) -> int:
         """Appends a begin record and returns the request's number."""
@@ -70,4 +71,8 @@ class AppendWriter:
         os.close(self._fd)
 
     def _append(self, record: bytes) -> None:
-        os.write(self._fd, record)
+        if os.write(self._fd, record) != len(record):
+            # What follows half a record would not start on a multiple of eight.
+            os.ftruncate(self._fd, self._size)
+            raise OSError(28, "no space left for the record")
+        self._size += len(record)

@@ -15,7 +15,7 @@ _SEGMENT_NAME = re.compile(r"(?P<uid>[0-9]+-[0-9a-f]{8})\.(?P<number>[0-9]{6,})\
 
 def app_folder(journal: str, app: str) -> str:
     """The folder of one application; its name is made safe for a path."""
-    name = quote(app, safe="")[:200] or "_"
+    name = quote(app, safe="", errors="replace")[:200] or "_"
     return os.path.join(journal, "_" + name[1:] if name.startswith(".") else name)
 
 

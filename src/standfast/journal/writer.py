@@ -22,6 +22,7 @@ from .format import (
     EXIT_FIXED,
     LOST_OFFSET,
     ROLL,
+    SEGMENT_LIMIT,
     UNKNOWN,
     Header,
     pack_header,
@@ -37,7 +38,7 @@ _POPULATE_WRITE = 23
 #: What is kept free at the end of a segment: a roll record, and the padding before it.
 _ROLL_ROOM = 16
 _ROLL_HEAD = ROLL << 48 | ROLL << 16 | 8
-#: How often a thread asks for the baton, at a tenth of a millisecond, before it gives up.
+#: How often a thread asks for the baton, a tenth of a millisecond apart, before it gives up.
 _PATIENCE = 10_000
 #: A type, and flags to the left of it, as they stand in the head of a record.
 BEGIN_KIND = BEGIN << 16
@@ -51,14 +52,14 @@ pack_end = END_FIXED.pack
 class Writer:
     """Writes the records of one process. Threads may share it.
 
-    No method raises, except for a body that no record could hold: where the disk refuses, the
-    request goes unrecorded and is counted, in the header of the last segment as soon as there
-    is one. ``error`` says why, until writing goes well again.
+    No method raises for a body that fits a record: where the disk refuses, the request goes
+    unrecorded and is counted, in the header of the last segment as soon as there is one.
+    ``error`` says why, until writing goes well again.
     """
 
     __slots__ = (
-        "_folder", "_give", "_identity", "_limit", "_map", "_position", "_retry_at", "_segment",
-        "_segment_size", "_seq", "_take", "_words", "error", "lost", "uid",
+        "_folder", "_give", "_identity", "_limit", "_map", "_patience", "_position", "_retry_at",
+        "_segment", "_segment_size", "_seq", "_take", "_words", "error", "lost", "uid",
     )  # fmt: skip
 
     def __init__(
@@ -77,12 +78,13 @@ class Writer:
         """
         self._folder = files.app_folder(journal, identity.app)
         self._identity = identity
-        self._segment_size = max(segment_size, MIN_SEGMENT_SIZE) & ~7
+        self._segment_size = min(max(segment_size, MIN_SEGMENT_SIZE), SEGMENT_LIMIT) & ~7
         self._seq = first_seq - 1
         self._segment = 0
         self._position = 0
         self._limit = 0
         self._retry_at = 0
+        self._patience = _PATIENCE
         self._map: Any = None  # mmap.mmap, once there is a segment
         self._words: Any = None  # the same bytes as a memoryview of 64-bit words
         self.uid = files.uid_of(identity)
@@ -173,14 +175,17 @@ class Writer:
         The wait has an end for the sake of a signal handler that serves a request while the
         code that it interrupted holds the baton.
         """
-        for _ in range(_PATIENCE):
+        for _ in range(self._patience):
             time.sleep(0.0001)
             try:
                 self._take()
             except IndexError:
                 continue
+            self._patience = _PATIENCE
             return True
-        self.lost += 1
+        # Who holds it may be stuck for long, or gone for ever: nobody else waits so long for it.
+        self._patience = max(self._patience // 10, 1)
+        self._lose()
         return False
 
     def close(self) -> None:
@@ -201,10 +206,15 @@ class Writer:
             else:
                 self.error = None
                 return True
-        self.lost += 1
-        if self._words is not None:
-            self._words[LOST_OFFSET >> 3] = self.lost
+        self._lose()
         return False
+
+    def _lose(self) -> None:
+        self.lost += 1
+        try:
+            self._words[LOST_OFFSET >> 3] = self.lost
+        except (TypeError, ValueError):
+            pass  # there is no segment, or no longer: the next one's header will say it
 
     def _roll(self, mono_ns: int) -> None:
         identity = self._identity
