@@ -12,8 +12,8 @@ COMPILE := .venv-pins/bin/uv pip compile --quiet --no-config --upgrade --univers
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make pins'
 
-# What the tests need from the operating system.
-SYSTEM := strace uwsgi-core uwsgi-plugin-python3
+# What the tests and the benchmarks need from the operating system.
+SYSTEM := mariadb-server-core strace uwsgi-core uwsgi-plugin-python3
 
 .PHONY: help venv system demo test bench lint format pins clean
 
@@ -22,11 +22,11 @@ help: ## List what can be made
 
 venv: .venv/.installed ## Make .venv: the project and all its tools, pinned
 
-system: ## As root on Debian: install the packages the tests need
+system: ## As root on Debian: install the packages the tests and benchmarks need
 	@missing=; for p in $(SYSTEM); do dpkg -s $$p &>/dev/null || missing+=" $$p"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-		echo "Not installed:$$missing. Tests that need them will be skipped;" \
+		echo "Not installed:$$missing. What needs them will be skipped;" \
 			"on Debian: sudo make system"; exit 0; fi; \
 	echo "Installing$$missing"; $(call apt-install,$$missing)
 
@@ -36,7 +36,7 @@ demo: venv ## A shop with a bug, real traffic, and what Standfast says about it
 test: venv system ## Run all tests
 	$(BIN)/pytest
 
-bench: venv .venv-bench/.installed ## Measure the cost per request beside other tools
+bench: venv system .venv-bench/.installed ## Measure the cost per request beside other tools
 	$(BIN)/python -m benchmarks
 
 lint: venv ## Check style and types

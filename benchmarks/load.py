@@ -108,17 +108,28 @@ def asgi_runner() -> Runner:
     """Drives applications by hand on one event loop."""
     loop = asyncio.new_event_loop()
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        pass
-
     async def block(app: App, number: int, count: int) -> None:
         for n in range(number, number + count):
-            await app(traffic.scope(n), receive, send)
+            exchange = _Exchange(n)
+            await app(exchange.scope, exchange.receive, exchange.send)
 
     return lambda app, number, count: loop.run_until_complete(block(app, number, count))
+
+
+class _Exchange:
+    """A request and its response, one object that holds the scope, as servers have it: a peer
+    that keeps ``send`` in the scope makes a circle that only the garbage collector undoes."""
+
+    def __init__(self, number: int) -> None:
+        self.scope = traffic.scope(number)
+        self.status = 0
+
+    async def receive(self) -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
 
 
 def measure(name: str, kind: str, seconds: float) -> dict[str, Any]:
