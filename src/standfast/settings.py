@@ -1,0 +1,180 @@
+"""What the owner may set: flags, then ``STANDFAST_*``, then ``standfast.toml``, then defaults."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from standfast.errors import UsageError
+from standfast.journal.files import default_folder
+
+FILE = "standfast.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting; docs/settings.md describes them.
+
+    ``store`` is a path or an SQLAlchemy URL. ``slow_s_by_app`` has the exceptions from
+    ``slow_s`` by application.
+    """
+
+    app: str
+    journal: str
+    store: str
+    slow_s: float = 1.0
+    mask: tuple[str, ...] = ()
+    truncate_clients: bool = False
+    cpu_time: bool = False
+    revision: str = ""
+    keep_ordinary_s: float = 3600.0
+    slow_s_by_app: Mapping[str, float] = field(default_factory=dict)
+
+
+def load(
+    flags: Mapping[str, str | None],
+    config: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """The settings in force. ``flags`` are those given on the command line, by name.
+
+    ``config`` names the file; without it, STANDFAST_CONFIG does, or standfast.toml in the
+    current folder is read if it is there. Raises UsageError, which names the file and line or
+    the variable.
+    """
+    values = _from_file(config or environ.get("STANDFAST_CONFIG"))
+    for name, read in _READERS.items():
+        variable = f"STANDFAST_{name.upper()}"
+        if environ.get(variable):
+            values[name] = _from_variable(variable, environ[variable], read)
+    values.update({name: value for name, value in flags.items() if value is not None})
+    values.setdefault("app", Path.cwd().name or "app")
+    values.setdefault("journal", default_folder())
+    values.setdefault("store", str(Path(values["journal"]).absolute().parent / "store.db"))
+    return Settings(**values)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text in quotation marks")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
+        raise ValueError("a number of seconds above 0")
+    return float(value)
+
+
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    good = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+    if not good:
+        raise ValueError('a list of names such as ["customer_no", "iban"]')
+    return tuple(value)
+
+
+#: How each setting is checked; the errors say what it should have been.
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "app": _text,
+    "journal": _text,
+    "store": _text,
+    "slow_s": _seconds,
+    "mask": _names,
+    "truncate_clients": _yes_or_no,
+    "cpu_time": _yes_or_no,
+    "revision": _text,
+    "keep_ordinary_s": _seconds,
+}
+
+
+def _from_variable(variable: str, text: str, read: Callable[[Any], Any]) -> Any:
+    value: Any = text
+    if read is _seconds:
+        try:
+            value = float(text)
+        except ValueError:
+            value = None
+    elif read is _names:
+        value = [name.strip() for name in text.split(",") if name.strip()]
+    elif read is _yes_or_no:
+        words = {"1": True, "true": True, "yes": True, "on": True}
+        words |= {"0": False, "false": False, "no": False, "off": False}
+        value = words.get(text.strip().lower())
+    try:
+        return read(value)
+    except ValueError as error:
+        raise UsageError(f"{variable}={text!r} should be {error}.") from None
+
+
+def _from_file(named: str | None) -> dict[str, Any]:
+    path = Path(named or FILE)
+    try:
+        source = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if named:
+            raise UsageError(f"{path}: there is no such file.") from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}.") from None
+    try:
+        tables = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: {error}.") from None
+    return _checked(tables, path, source)
+
+
+def _checked(tables: dict[str, Any], path: Path, source: str) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    by_app: dict[str, float] = {}
+    for name, value in tables.items():
+        if name == "apps" and isinstance(value, dict):
+            for app, own in value.items():
+                if not isinstance(own, dict):
+                    raise UsageError(f"{_place(path, source, app)}: write [apps.{app}] as a table.")
+                for key, one in own.items():
+                    if key != "slow_s":
+                        raise _unknown(path, source, key, ["slow_s"])
+                    by_app[app] = _value(path, source, key, one)
+        elif name not in _READERS:
+            raise _unknown(path, source, name, [*_READERS, "apps"])
+        else:
+            values[name] = _value(path, source, name, value)
+    for name in ("journal", "store"):
+        # Paths in a file are meant from where the file lies, wherever the command is run.
+        if name in values and "://" not in values[name]:
+            values[name] = str(path.absolute().parent / values[name])
+    return {**values, "slow_s_by_app": by_app}
+
+
+def _value(path: Path, source: str, key: str, value: Any) -> Any:
+    try:
+        return _READERS[key](value)
+    except ValueError as error:
+        raise UsageError(f"{_place(path, source, key)}: {key} should be {error}.") from None
+
+
+def _unknown(path: Path, source: str, key: str, known: list[str]) -> UsageError:
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+    return UsageError(f"{_place(path, source, key)}: there is no setting {key!r}; {hint}")
+
+
+def _place(path: Path, source: str, key: str) -> str:
+    """The file and the line on which ``key`` stands: the TOML reader tells only values."""
+    wanted = re.compile(rf"""\s*(\[.*?)?["']?{re.escape(key)}["']?\s*[=.\]]""")
+    for number, line in enumerate(source.splitlines(), 1):
+        if wanted.match(line):
+            return f"{path}, line {number}"
+    return str(path)
