@@ -5,6 +5,7 @@ from __future__ import annotations
 from _thread import get_ident
 from asyncio import CancelledError
 from collections.abc import Awaitable
+from struct import error as struct_error
 from time import monotonic_ns, thread_time_ns, time_ns
 from typing import Any, Callable, Optional
 from urllib.parse import quote
@@ -71,17 +72,17 @@ class _Request(Noted):
             channel = self._channel
             get = dict(scope["headers"]).get
             raw = scope.get("raw_path")
-            uri = raw.decode("latin-1") if raw else quote(scope["path"])
+            uri = raw.decode("latin-1") if raw else quote(scope["path"], errors="replace")
             query = scope.get("query_string")
             if query:
                 query = query.decode("latin-1")
                 uri = f"{uri}?{query}"
-                if not channel.is_clean(query):
-                    uri = channel.masker.uri(uri)
+            if (query and not channel.is_clean(query)) or uri[:1] != "/":
+                uri = channel.masker.uri(uri)
             client = scope.get("client")
             fields = (
                 f"{client[0] if client else ''}\0{scope.get('method', 'GET')}\0{uri}\0".encode(
-                    "latin-1"
+                    "latin-1", "backslashreplace"
                 )
                 + get(b"host", b"")
                 + b"\0"
@@ -97,9 +98,10 @@ class _Request(Noted):
             self._started = started = monotonic_ns()
             wall = time_ns()
             thread = get_ident()
-            self._seq = channel.writer.begin(
-                fields, wall, started, thread, kind
-            ) or channel.begin_slowly(fields, wall, started, thread, kind)
+            writer = channel.writer
+            self._seq = writer.begin(fields, wall, started, thread, kind) or channel.begin_slowly(
+                writer, fields, wall, started, thread, kind
+            )
         except Exception:  # whatever is wrong with our record, the request must be served
             self._seq = 0
 
@@ -146,7 +148,10 @@ class _Request(Noted):
             error = b""
             if self.errors:
                 error, kind = channel.error(self.errors, kind)
-            body = pack_end(seq, duration, cpu, self.sent, self._status) + error
+            try:
+                body = pack_end(seq, duration, cpu, self.sent, self._status) + error
+            except struct_error:  # a status that no server would send: closed without it
+                body = pack_end(seq, duration, UNKNOWN, UNKNOWN, 0) + error
             channel.writer.append(kind, body)
         except Exception:  # as at the beginning
             return

@@ -68,10 +68,18 @@ class Channel:
             return writer
 
     def begin_slowly(
-        self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, kind: int, server: str = ""
+        self,
+        refused: Writer | Unopened,
+        fields: bytes,
+        wall_ns: int,
+        mono_ns: int,
+        thread: int,
+        kind: int,
+        server: str = "",
     ) -> int:
-        """Begins the first request of this process, or one that the writer would not take."""
-        if isinstance(self.writer, Unopened):
+        """Begins one of the first requests of this process, or one that the writer refused."""
+        # What was asked counts, not what is there by now: another thread may have opened it.
+        if isinstance(refused, Unopened):
             seq = self.open(server).begin(fields, wall_ns, mono_ns, thread, kind)
             if seq:
                 return seq
@@ -89,10 +97,12 @@ class Channel:
     def error(self, texts: list[str], kind: int) -> tuple[bytes, int]:
         """The error stack of an end record, masked and within its limit, and the record's kind."""
         text = self.masker.text("".join(texts))
-        data = errors.bounded(text).encode("utf-8", "replace")
+        kept = errors.bounded(text)
+        data = kept.encode("utf-8", "replace")
         if len(data) > ERROR_LIMIT:  # characters of more than one byte
-            data = errors.bounded(text, ERROR_LIMIT // 4).encode("utf-8", "replace")
-        return data, kind | CUT << 24 if len(data) < len(text) else kind
+            kept = errors.bounded(text, ERROR_LIMIT // 4)
+            data = kept.encode("utf-8", "replace")
+        return data, kind if kept == text else kind | CUT << 24
 
     def complain(self) -> None:
         """Says on stderr, once in a process, that requests go unrecorded and why."""

@@ -13,8 +13,11 @@ from typing import Any, Optional
 from ..journal.format import CUT_MARK, ERROR_LIMIT
 
 _OWN_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
-#: At most so many logged errors are kept of one request.
+#: At most so many errors are kept of one request, each of at most so many characters. That is
+#: far over the limit of all together, so that what is kept in the end is masked before it is cut:
+#: half a secret would not be known for one.
 _MOST_ERRORS = 8
+_NOTE_LIMIT = 4 * ERROR_LIMIT
 
 
 class Noted:
@@ -25,11 +28,14 @@ class Noted:
     errors: Optional[list[str]]
 
     def note(self, text: str) -> None:
-        """Adds an error to those of the request."""
+        """Adds an error to those of the request; of too many, the last one is kept too."""
+        text = bounded(text, _NOTE_LIMIT)
         if self.errors is None:
-            self.errors = []
-        if len(self.errors) < _MOST_ERRORS:
-            self.errors.append(bounded(text))
+            self.errors = [text]
+        elif len(self.errors) < _MOST_ERRORS:
+            self.errors.append(text)
+        else:
+            self.errors[-1] = f"{CUT_MARK} more errors {CUT_MARK}\n{text}"
 
 
 #: The request that the running task serves. Setting it costs more than a thread that serves one
@@ -52,8 +58,9 @@ def serving() -> Optional[Noted]:
             break
         name = calling.get(frame.f_code)
         if name is not None:
-            found: Noted = frame.f_locals[name]
-            return found
+            found: Optional[Noted] = frame.f_locals.get(name)
+            if found is not None:  # a recorder that stands aside for another has none
+                return found
         frame = frame.f_back
     return None
 
@@ -96,10 +103,13 @@ def watch_logging() -> None:
 
     def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
-        if record.levelno >= logging.ERROR:
-            request = serving()
-            if request is not None:
-                request.note(_line(record))
+        try:
+            if record.levelno >= logging.ERROR:
+                request = serving()
+                if request is not None:
+                    request.note(_line(record))
+        except Exception:  # as of logging.makeLogRecord, which makes a record without a level
+            pass
         return record
 
     factory.standfast = True  # type: ignore[attr-defined]
@@ -108,9 +118,10 @@ def watch_logging() -> None:
 
 def _line(record: logging.LogRecord) -> str:
     try:
-        text = f"{record.name}: {record.getMessage()}\n"
-        if record.exc_info and record.exc_info[1] is not None:
-            text += stack_of(record.exc_info[1])
-        return text
+        message = record.getMessage()
     except Exception:  # arguments that do not fit the message: logging itself complains of them
-        return f"{record.name}: {record.msg!r}\n"
+        message = record.msg if isinstance(record.msg, str) else type(record.msg).__qualname__
+    text = f"{record.name}: {message}\n"
+    if record.exc_info and record.exc_info[1] is not None:
+        text += stack_of(record.exc_info[1])
+    return text

@@ -74,8 +74,9 @@ class _Request(Noted):
         try:
             get = environ.get
             uri = get("RAW_URI") or get("REQUEST_URI") or _uri(environ)
-            query = get("QUERY_STRING")
-            if (query and not channel.is_clean(query)) or uri[:1] != "/":
+            mark = uri.find("?")
+            # Not QUERY_STRING: a server in front may have rewritten that, and not the URI.
+            if (mark >= 0 and not channel.is_clean(uri[mark + 1 :])) or uri[:1] != "/":
                 uri = channel.masker.uri(uri)
             text = (
                 f"{get('REMOTE_ADDR', '')}\0{environ['REQUEST_METHOD']}\0{uri}"
@@ -85,7 +86,7 @@ class _Request(Noted):
             try:
                 fields = text.encode("latin-1")  # as the server decoded it (PEP 3333)
             except UnicodeEncodeError:
-                fields = text.encode("utf-8", "surrogateescape")
+                fields = text.encode("utf-8", "backslashreplace")
             kind = BEGIN_KIND
             if len(fields) > channel.plain_up_to:
                 fields, kind = channel.bounded(fields, kind)
@@ -94,10 +95,9 @@ class _Request(Noted):
             self._started = started = monotonic_ns()
             wall = time_ns()
             thread = get_ident()
-            self._seq = channel.writer.begin(
-                fields, wall, started, thread, kind
-            ) or channel.begin_slowly(
-                fields, wall, started, thread, kind, get("SERVER_SOFTWARE", "")
+            writer = channel.writer
+            self._seq = writer.begin(fields, wall, started, thread, kind) or channel.begin_slowly(
+                writer, fields, wall, started, thread, kind, get("SERVER_SOFTWARE", "")
             )
         except Exception:  # whatever is wrong with our record, the request must be served
             self._seq = 0
@@ -134,6 +134,8 @@ class _Request(Noted):
             cpu = self._cpu
             if cpu != UNKNOWN:
                 cpu = thread_time_ns() - cpu
+                if cpu < 0:  # another thread than the one that began
+                    cpu = UNKNOWN
             error = b""
             if self.errors:
                 error, kind = channel.error(self.errors, kind)
