@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
+from pathlib import Path
 
 from standfast.cli import options
 from standfast.errors import UsageError
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = options.settings(arguments)
     if shutil.which(command[0]) is None:
         raise UsageError(f"There is no command {command[0]!r} to run.")
-    journal = os.path.abspath(settings.journal)
+    journal = str(Path(settings.journal).absolute())
     try:
         launch(command, variables(settings), journal)
     except OSError as error:
@@ -49,7 +49,7 @@ def variables(settings: Settings) -> dict[str, str]:
     """The settings as the recorder reads them, from the environment of the server."""
     return {
         "STANDFAST_APP": settings.app,
-        "STANDFAST_JOURNAL": os.path.abspath(settings.journal),
+        "STANDFAST_JOURNAL": str(Path(settings.journal).absolute()),
         "STANDFAST_MASK": ",".join(settings.mask),
         "STANDFAST_TRUNCATE_CLIENTS": "1" if settings.truncate_clients else "",
         "STANDFAST_CPU_TIME": "1" if settings.cpu_time else "",
