@@ -238,7 +238,7 @@ class Watcher:
                     )
                 batch.rollups.store(connection)
         for worker in changed + finished:
-            worker.delete_read(self._warn)
+            worker.delete_read(self._warn, buried=worker in finished)
         for worker in finished:
             self._forget(worker)
         self.requests += batch.closed

@@ -92,12 +92,17 @@ class Worker:
         )
         self.changed = False
 
-    def delete_read(self, warn: Callable[[str], None]) -> None:
+    def delete_read(self, warn: Callable[[str], None], *, buried: bool) -> None:
         """Deletes the segments that have been read to their end; call it after the commit.
 
-        A file that is not what its name says was not read, and stays.
+        Until the worker is ``buried``, one sound file stays: without any, a watcher that starts
+        anew would not know of a death to conclude. A file that is not what its name says was
+        not read, and stays.
         """
-        for number in [n for n in self.files.numbers if n < self.read_segment]:
+        read = [number for number in self.files.numbers if number < self.read_segment]
+        if not buried and self._reader is None:
+            read = read[:-1]
+        for number in read:
             segment = open_segment(self.files, number)
             if isinstance(segment, SegmentReader):
                 segment.close()

@@ -9,6 +9,7 @@ import pytest
 from standfast.journal.format import ABORTED, RUNNING
 from standfast.journal.identity import Identity
 from standfast.store.tables import incident, ordinary_request, pending_exit, request, rollup, worker
+from standfast.watch import deaths, watcher
 from standfast.watch.deaths import signal_name
 from tests.unit.watch.journals import SECOND, START_NS, House, Journal, dead, living
 
@@ -32,7 +33,7 @@ def died(master: Journal, who: Identity, code: int, wall_ns: int = START_NS + SE
 
 def test_what_a_dead_worker_had_open_is_an_incident(house: House) -> None:
     journal = house.journal(dead())
-    journal.request("/fine")
+    journal.request("/fine", duration_s=0.001)
     for uri in ("/one", "/two"):
         journal.begin(uri)
     house.drain()
@@ -261,6 +262,24 @@ def test_burying_twice_changes_nothing(house: House) -> None:
     house.restart()
     house.drain()
     assert [house.rows(table) for table in (worker, incident, request)] == before
+    assert journal.files() == []
+
+
+def test_a_watcher_killed_before_it_concludes_a_death_leaves_it_to_the_next(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = house.journal(dead())
+    journal.begin("/killer")
+    monkeypatch.setattr(watcher, "BATCH_RECORDS", 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(deaths, "bury", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            house.drain()
+    assert house.row(request).outcome == "open"
+    assert house.row(worker).read_segment == 2, "all of it was stored"
+    house.restart()
+    house.drain()
+    assert house.row(request).incident_id == house.row(incident).id
     assert journal.files() == []
 
 
