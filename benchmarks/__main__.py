@@ -55,7 +55,7 @@ def _measure(python: Path, parts: list[str], names: list[str], quick: bool) -> R
     kinds = [kind for kind in cost.KINDS if kind in parts]
     # The other costs are told as multiples of Standfast's.
     timed = list(dict.fromkeys(["standfast", *names]))
-    passes, seconds = (1, 0.8) if quick else (4, 1.5)
+    passes, seconds = (1, 0.8) if quick else (3, 1.5)
     costs = cost.measure(python, timed, kinds, passes, seconds, _say) if kinds else []
     held: list[survivors.Survivor] = []
     if "survivors" in parts:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from .cost import KINDS, Cost
 from .machine import Machine
 from .peers import PEERS
-from .survivors import DEATHS, Survivor
+from .survivors import DEATHS, REQUEST, Survivor
 
 _RUN = "python -m benchmarks"
 _INTERFACES = {"wsgi": "WSGI", "asgi": "ASGI"}
@@ -35,6 +35,11 @@ def page(report: Report) -> str:
         f"{machine.memory_gib:g} GiB, {machine.kernel}, Python {machine.python}, load average "
         f"{machine.load:g} when it began.",
     ]
+    if machine.load > machine.cores / 4:
+        parts.append(
+            "**The machine was busy with other work**, so times are longer than they would be on a "
+            "quiet one, and spread wider."
+        )
     if report.costs:
         parts += _cost(report.costs)
     if report.survivors:
@@ -130,6 +135,7 @@ def _survivors(rows: list[Survivor]) -> list[str]:
 
 def _survivor_row(row: Survivor) -> tuple[str, ...]:
     held = [row.held.get(death, "not measured") for death in DEATHS]
+    held = [f"**{what}**" if what == REQUEST else what for what in held]
     if row.skipped:
         held[0] = f"not measured: {_plain(row.skipped)}"
     return (

@@ -33,7 +33,7 @@ DEATHS = {
     "hang": "time-out while it sleeps",
     "stuck": "time-out inside C code",
 }
-REQUEST = "**the request, with its parameter**"
+REQUEST = "the request, with its parameter"
 PATH = "the request, without its parameter"
 CRASH = "that a worker died"
 NOTHING = "nothing"
