@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Callable
 
 from ..children import watch_children
+from ..errors import serving, stack_of
 from .imports import when_imported
 
 
@@ -111,10 +114,37 @@ def _gunicorn_asgi(module: ModuleType) -> None:
 
 
 def _uvicorn(module: ModuleType) -> None:
+    adapter = module.WSGIMiddleware
+
+    def adapted(app: Any, *args: Any, **kwargs: Any) -> Any:
+        # A WSGI application runs in a thread of the adapter's: there it is recorded, so that
+        # what the thread logs and where it crashes is found.
+        app = recorded_wsgi(app, _version(module))
+        if adapter.__module__.startswith("uvicorn."):
+            app = _Unclosed(app)
+        return adapter(app, *args, **kwargs)
+
     def then(config: Any) -> None:
         config.loaded_app = recorded_asgi(config.loaded_app, _version(module))
 
+    module.WSGIMiddleware = adapted  # type: ignore[attr-defined]
     _after(module.Config, "load", then)
+
+
+class _Unclosed:
+    """uvicorn's own adapter closes no response: there the last chunk closes the record."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        from ..wsgi import KEY
+
+        try:
+            yield from self.app(environ, start_response)
+        finally:
+            if KEY in environ:
+                environ[KEY].end()
 
 
 def _hypercorn(module: ModuleType) -> None:
@@ -142,6 +172,17 @@ def _werkzeug(module: ModuleType) -> None:
     _after(module.BaseWSGIServer, "__init__", then)
 
 
+def _werkzeug_debugger(module: ModuleType) -> None:
+    """It catches what escapes the application, and logs nothing."""
+
+    def then(_: Any) -> None:
+        error, request = sys.exc_info()[1], serving()
+        if error is not None and request is not None:
+            request.note(stack_of(error))
+
+    _after(getattr(module, "DebugTraceback", None) or module.Traceback, "__init__", then)
+
+
 def _wsgiref(module: ModuleType) -> None:
     """The standard library's server, and Django's ``runserver`` which is built on it."""
 
@@ -160,6 +201,7 @@ _ACTIONS: dict[str, Callable[[ModuleType], None]] = {
     "hypercorn.app_wrappers": _hypercorn,
     "waitress.server": _waitress,
     "werkzeug.serving": _werkzeug,
+    "werkzeug.debug.tbtools": _werkzeug_debugger,
     "wsgiref.simple_server": _wsgiref,
     # The masters that start workers and are told how they died.
     "gunicorn.arbiter": watch_children,

@@ -7,13 +7,17 @@ serve gets a recorder put around its callable, before uWSGI takes hold of it.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
+from _thread import get_ident
 from types import FrameType
 from typing import Any, Optional
 
 #: An application that takes longer than this to load is served unrecorded.
 _PATIENCE_S = 120.0
+#: What faulthandler writes a traceback for; SIGABRT gets through by itself.
+_FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
 
 def install() -> None:
@@ -76,8 +80,23 @@ def _wrap(names: dict[str, Any], name: str, version: Any) -> bool:
     if name.endswith("()"):
         factory: Optional[Any] = names.get(name[:-2])
         if factory is not None:
-            names[name[:-2]] = lambda: recorded_wsgi(factory(), server)
+            names[name[:-2]] = lambda: _Heard(recorded_wsgi(factory(), server))
         return factory is not None
     if name in names:
-        names[name] = recorded_wsgi(names[name], server)
+        names[name] = _Heard(recorded_wsgi(names[name], server))
     return name in names
+
+
+class _Heard:
+    """Lets a fault be heard in the threads of uWSGI (``--threads``), which block every signal."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self._threads: set[int] = set()
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        thread = get_ident()
+        if thread not in self._threads:
+            self._threads.add(thread)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _FAULTS)
+        return self.app(environ, start_response)
