@@ -15,7 +15,7 @@ from standfast import __version__
 from standfast.errors import StandfastError, UsageError
 
 #: The commands, in the order in which the help shows them; each is a module of this package.
-COMMANDS = ("run", "watch", "doctor")
+COMMANDS = ("demo", "run", "watch", "report", "doctor")
 _EXTRAS = {"sqlalchemy": "server", "alembic": "server", "rich": "server", "flask": "demo"}
 
 

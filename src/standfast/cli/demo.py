@@ -1,0 +1,84 @@
+"""``standfast demo``: a real shop with a real bug, and what standfast says about it."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from standfast.demo.customers import Customers
+from standfast.demo.stage import STANDFAST, free_port, open_shop
+from standfast.errors import UsageError
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command to the command line."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="a shop with a bug, real traffic, and which request kills it",
+        description="Starts a small shop behind gunicorn, lets customers in for a while, and "
+        "shows which requests brought its workers down. Everything runs on this machine.",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=20, metavar="S", help="opening time (default: 20)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="another mix of customers")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the shop, then the report."""
+    if not 1 <= arguments.seconds <= 600:
+        raise UsageError("--seconds should be from 1 to 600.")
+    folder = Path(tempfile.mkdtemp(prefix="standfast-demo-"))
+    port = free_port()
+    print("A small shop (Flask, SQLite) opens behind gunicorn: 3 workers of 4 threads.")
+    print("It knows nothing of standfast. Somewhere in it is a bug that kills workers.\n")
+    sys.stdout.flush()
+    with open_shop(folder, port):
+        customers = Customers(port, arguments.seed)
+        customers.start(arguments.seconds)
+        _show_progress(customers, arguments.seconds)
+        customers.wait()
+    places = ["--journal", str(folder / "journal"), "--store", str(folder / "store.db")]
+    drained = subprocess.run([*STANDFAST, "watch", "--once", *places], capture_output=True)
+    if drained.returncode:
+        sys.stderr.buffer.write(drained.stderr)
+        return 1
+    print(
+        f"\n{customers.sent:,} requests were sent; {customers.broken} got no answer because a"
+        " worker died.\nThis is what standfast wrote down before each worker died:\n",
+        flush=True,
+    )
+    status = subprocess.run([*STANDFAST, "report", "crashes", *places]).returncode
+    if status == 0:
+        print("No worker died this time. Try again with another --seed, or more --seconds.")
+        return 1
+    print("\nTry next, on what the demo left behind:")
+    for command in ("report crashes --json", "report slow", "report errors", "doctor"):
+        print(
+            f"  standfast {command} \\\n    "
+            + " ".join(places[:2])
+            + " \\\n    "
+            + " ".join(places[2:])
+        )
+    return 0 if status == 1 else status
+
+
+def _show_progress(customers: Customers, seconds: float) -> None:
+    """Says each second how far it is: on one line of a terminal, else every five seconds."""
+    terminal = sys.stdout.isatty()
+    began = time.monotonic()
+    step = 1.0 if terminal else 5.0
+    shown = 0.0
+    while (passed := time.monotonic() - began) < seconds:
+        if passed >= shown:
+            shown += step
+            line = f"{passed:3.0f} of {seconds:.0f} s: {customers.sent:,} requests,"
+            line += f" {customers.broken} without an answer"
+            print(f"\r\x1b[K{line}" if terminal else line, end="" if terminal else "\n", flush=True)
+        time.sleep(0.1)
+    if terminal:
+        print("\r\x1b[K", end="")

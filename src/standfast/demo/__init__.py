@@ -1,0 +1,1 @@
+"""A small shop with a bug, and the customers who find it."""

@@ -1,0 +1,94 @@
+"""What the reports ask of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, Row, Select, select
+
+from .tables import application, incident, request, route, worker
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which rows are wanted; ``since_ns`` is nanoseconds of the epoch, None means all."""
+
+    app: str | None = None
+    since_ns: int | None = None
+    route: str | None = None
+    limit: int = 20
+
+
+def incidents(engine: Engine, wanted: Filter) -> list[tuple[Any, list[Any]]]:
+    """Incidents, the newest first, each with the requests that its worker left unfinished."""
+    statement = (
+        select(
+            incident.c.id,
+            incident.c.died_ns,
+            application.c.name.label("app"),
+            worker.c.host,
+            worker.c.pid,
+            worker.c.signal,
+            worker.c.exit_code,
+        )
+        .join(worker, worker.c.id == incident.c.worker_id)
+        .join(application, application.c.id == incident.c.application_id)
+        .order_by(incident.c.died_ns.desc(), incident.c.id.desc())
+        .limit(wanted.limit)
+    )
+    statement = statement.where(*_conditions(wanted, incident.c.died_ns))
+    if wanted.route is not None:
+        on_route = (
+            select(request.c.incident_id)
+            .join(route, route.c.id == request.c.route_id)
+            .where(route.c.template == wanted.route)
+        )
+        statement = statement.where(incident.c.id.in_(on_route))
+    with engine.connect() as connection:
+        found = connection.execute(statement).all()
+        requests: dict[int, list[Any]] = {row.id: [] for row in found}
+        begun = _requests().where(request.c.incident_id.in_(requests)).order_by(request.c.begun_ns)
+        for row in connection.execute(begun):
+            requests[row.incident_id].append(row)
+    return [(row, requests[row.id]) for row in found]
+
+
+def closed(engine: Engine, outcome: str, wanted: Filter) -> Sequence[Row[Any]]:
+    """Requests of one outcome (``slow`` or ``failed``), the newest first."""
+    statement = (
+        _requests()
+        .where(request.c.outcome == outcome, *_conditions(wanted, request.c.begun_ns))
+        .order_by(request.c.begun_ns.desc(), request.c.id.desc())
+        .limit(wanted.limit)
+    )
+    if wanted.route is not None:
+        statement = statement.where(route.c.template == wanted.route)
+    with engine.connect() as connection:
+        return connection.execute(statement).all()
+
+
+def _conditions(wanted: Filter, moment: ColumnElement[int]) -> list[ColumnElement[bool]]:
+    conditions = []
+    if wanted.app is not None:
+        conditions.append(application.c.name == wanted.app)
+    if wanted.since_ns is not None:
+        conditions.append(moment >= wanted.since_ns)
+    return conditions
+
+
+def _requests() -> Select[Any]:
+    return (
+        select(
+            request,
+            worker.c.uid,
+            worker.c.host.label("server_host"),
+            worker.c.pid,
+            application.c.name.label("app"),
+            route.c.template.label("route"),
+        )
+        .join(worker, worker.c.id == request.c.worker_id)
+        .join(application, application.c.id == request.c.application_id)
+        .join(route, route.c.id == request.c.route_id)
+    )
