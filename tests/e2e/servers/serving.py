@@ -67,7 +67,7 @@ def serving(
             process = subprocess.Popen(
                 standfast_run(journal, words) if recorded else words,
                 cwd=APPS,
-                env=environment(variables),
+                env=environment({"HOME": folder, **(variables or {})}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
