@@ -16,11 +16,19 @@ _PARTS = (
 )  # fmt: skip
 #: or is one of these.
 _WHOLE = ("auth", "pass", "pin", "sid", "key", "sig", "signature", "otp")
-_PUNCTUATION = re.compile(r"[^a-z0-9]")
-_PARAMETER = re.compile(r"([&;]?)([^=&;]*)(=?)([^&;]*)")
-#: Something like ``password=…`` in a line of text, as in the message of an exception.
-_ASSIGNMENT = re.compile(r"([\w.%\-\[\]]{2,64})=([^\s&;'\"<>]+)")
-_USER_INFO = re.compile(r"^([a-z][a-z0-9+.\-]*://)[^/?#@]*@", re.IGNORECASE)
+_PUNCTUATION = re.compile(r"[\W_]")
+#: A parameter's name; one may also stand in the value of another, as in ``next=/login?token=…``.
+_NAME = re.compile(r"(?:^|[&;?])([^=&;?]*)")
+#: Its value, up to the next parameter: a semicolon that no name follows belongs to it.
+_VALUE = re.compile(r"(=)(?!&|\Z)[^&;]*(?:;[^&;=]*(?=[&;]|\Z))*")
+#: The same in the text of an error: ``password=…``, ``password='…'`` or ``'password': '…'``.
+_WORD = re.compile(r"(?<![\w.%\-\[\]])([\w.%\-\[\]]+)(?==|['\"]:)")
+_WORD_VALUE = re.compile(
+    r"""(=|['"]:[ ]?)
+    (?: [bru]{0,2} (?: '(?:[^'\\\n]|\\.)*'? | "(?:[^"\\\n]|\\.)*"? ) | [^\s&;'"<>]+ )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"<>]*@")
 _REMEMBERED = 1024
 _LONGEST_REMEMBERED = 64
 
@@ -42,37 +50,49 @@ class Masker:
         for parameter in query.split("&"):
             if parameter.partition("=")[0] not in harmless:
                 return False
-        return ";" not in query
+        return ";" not in query and "?" not in query
 
     def uri(self, uri: str) -> str:
         """``uri`` with the values of secret parameters, and a user and password, masked."""
         path, mark, query = uri.partition("?")
         if uri[:1] != "/":
-            path = _USER_INFO.sub(rf"\g<1>{MASK}@", path)
-        return path + mark + _PARAMETER.sub(self._parameter, query)
+            path = _USER_INFO.sub(f"{MASK}@", path)
+        return path + mark + self._masked(query, _NAME, _VALUE)
 
     def text(self, text: str) -> str:
-        """``text`` with what looks like ``password=…`` masked."""
-        return _ASSIGNMENT.sub(
-            lambda match: f"{match[1]}={MASK}" if self._is_secret(match[1]) else match[0], text
-        )
+        """``text`` with what looks like ``password=…``, or a user and password, masked."""
+        return self._masked(_USER_INFO.sub(f"{MASK}@", text), _WORD, _WORD_VALUE)
 
-    def _parameter(self, match: re.Match[str]) -> str:
-        mark, name, equals, value = match.groups()
-        if not self._is_secret(name):
-            if len(self._harmless) >= _REMEMBERED:
-                self._harmless.clear()
-            if len(name) <= _LONGEST_REMEMBERED:
-                self._harmless.add(name)
-            return match[0]
-        return f"{mark}{name}={MASK}" if equals and value else match[0]
+    def _masked(self, text: str, names: re.Pattern[str], values: re.Pattern[str]) -> str:
+        kept: list[str] = []
+        at = 0
+        for name in names.finditer(text):
+            # What looks like a name within a secret value is masked with it.
+            if name.start() >= at and self._is_secret(name[1]):
+                value = values.match(text, name.end())
+                if value:
+                    kept += text[at : value.end(1)], MASK
+                    at = value.end()
+        return "".join(kept) + text[at:]
 
     def _is_secret(self, name: str) -> bool:
+        if name in self._harmless:
+            return False
         plain = _plain(name)
-        return plain in _WHOLE or any(part in plain for part in self._parts)
+        if plain in _WHOLE or any(part in plain for part in self._parts):
+            return True
+        if len(self._harmless) >= _REMEMBERED:
+            self._harmless.clear()
+        if len(name) <= _LONGEST_REMEMBERED:
+            self._harmless.add(name)
+        return False
 
 
 def _plain(name: str) -> str:
+    try:
+        name = name.encode("latin-1").decode("utf-8")  # bytes come as Latin-1 (PEP 3333)
+    except UnicodeError:
+        pass
     # Twice: a name encoded twice is decoded twice by careless applications.
     return _PUNCTUATION.sub("", unquote_plus(unquote_plus(name)).lower())
 
