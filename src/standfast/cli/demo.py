@@ -7,11 +7,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from standfast.demo.customers import Customers
 from standfast.demo.stage import STANDFAST, free_port, open_shop
-from standfast.errors import UsageError
+from standfast.errors import StandfastError, UsageError
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the shop, then the report."""
     if not 1 <= arguments.seconds <= 600:
         raise UsageError("--seconds should be from 1 to 600.")
+    if find_spec("flask") is None or find_spec("gunicorn") is None:
+        raise StandfastError("the demo needs more: pip install 'standfast[demo]'")
     folder = Path(tempfile.mkdtemp(prefix="standfast-demo-"))
     port = free_port()
     print("A small shop (Flask, SQLite) opens behind gunicorn: 3 workers of 4 threads.")
