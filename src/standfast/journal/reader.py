@@ -122,14 +122,15 @@ class SegmentReader:
     def _whole_records(self, data: bytes, records: list[Record]) -> int:
         """Appends the records that follow one another from the start; how many bytes they took."""
         at = 0
-        stop = len(data) - HEAD.size
+        length = len(data)
         unpack, checksum_of, append = HEAD.unpack_from, _checksum, records.append
-        while at <= stop:
+        while at <= length - 8:
             size, kind, checksum = unpack(data, at)
-            body = data[at + 8 : at + size]
-            if size < 8 or len(body) != size - 8 or checksum_of(body, kind << 16) != checksum:
+            end = at + size
+            body = data[at + 8 : end]
+            if size < 8 or end > length or checksum_of(body, kind << 16) != checksum:
                 break
-            at += (size + 7) & -8
+            at = (end + 7) & -8
             if kind & 0xFF == ROLL:
                 self.ended = True
                 break
