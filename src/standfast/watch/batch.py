@@ -127,9 +127,9 @@ class Batch:
                 route = known.get(path) or known.get(fold_numbers(path))
                 route = route or number(path, found=status != 404)
                 key = (route, wall_ns // MINUTE_NS)
-                if key in samples:
+                try:
                     samples[key].append(end)
-                else:
+                except KeyError:
                     samples[key] = [end]
                 # Python's sqlite3 takes a bytearray as it is and asks its adapters about bytes.
                 row = (wall_ns, duration_ns, route, worker_id, seq, status or None, bytearray(raw))
