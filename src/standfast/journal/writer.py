@@ -225,7 +225,6 @@ class Writer:
                 wall_ns=time.time_ns(),
                 mono_ns=mono_ns,
                 capacity=self._segment_size,
-                lost=self.lost,
             )
         )
         name = files.segment_name(self.uid, self._segment + 1)
@@ -243,6 +242,7 @@ class Writer:
         self._let_go()
         self._map = mapped
         self._words = memoryview(mapped).cast("Q")
+        self._words[LOST_OFFSET >> 3] = self.lost
         self._segment += 1
         self._position = len(head)
         self._limit = self._segment_size - _ROLL_ROOM
