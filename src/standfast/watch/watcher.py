@@ -8,8 +8,10 @@ killed anywhere: what was not stored is read again, what was stored is not.
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -78,9 +80,11 @@ class Watcher:
         folder cannot be read.
         """
         try:
-            while self._pass():
+            more = True
+            while more:
+                with _no_collection():
+                    more = self._pass()
                 self._keep_house()
-            self._keep_house()
         except SQLAlchemyError:
             self._start_afresh()
             raise
@@ -287,6 +291,19 @@ class Watcher:
         if words not in self._told and len(self._told) < 10_000:
             self._told.add(words)
             self._tell(words)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leaves the collector of cycles out: a batch is a hundred thousand tuples and no cycle, and
+    looking through them took a tenth of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _store_is_away(error: SQLAlchemyError) -> str:
