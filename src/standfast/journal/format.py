@@ -6,8 +6,8 @@ A segment is a header followed by records, each starting on a multiple of eight 
     record  head (8 bytes) | body | zero bytes up to a multiple of eight
     head    size u16 (head and body) | type u8 | flags u8 | checksum u32
 
-The checksum is the Adler-32 of the body, started not from 1 but from the type in its third byte
-and the flags in its fourth, so that they are covered as well.
+The checksum is the Adler-32 of the body with type and flags counted in: its upper half starts
+not from 0 but from ``flags << 8 | type``.
 
 The head is written last, as one aligned store of eight bytes: until then it is zero, and a
 reader that meets a zero head knows that nothing has been written there yet.
@@ -142,7 +142,7 @@ def pack_record(kind: int, body: bytes, flags: int = 0) -> bytes:
             f"a record holds at most {RECORD_LIMIT - HEAD.size} bytes, not {len(body)}"
         )
     kind |= flags << 8
-    return HEAD.pack(size, kind, zlib.adler32(body, kind << 16)) + body + bytes(-size & 7)
+    return HEAD.pack(size, kind, zlib.adler32(body, kind << 16 | 1)) + body + bytes(-size & 7)
 
 
 def pack_header(header: Header) -> bytes:

@@ -128,7 +128,7 @@ class SegmentReader:
             size, kind, checksum = unpack(data, at)
             end = at + size
             body = data[at + 8 : end]
-            if size < 8 or end > length or checksum_of(body, kind << 16) != checksum:
+            if size < 8 or end > length or checksum_of(body, kind << 16 | 1) != checksum:
                 break
             at = (end + 7) & -8
             if kind & 0xFF == ROLL:
@@ -149,7 +149,7 @@ class SegmentReader:
                 budget -= size
                 if budget < 0:
                     break
-                if _checksum(data[at + 8 : at + size], kind << 16) == checksum:
+                if _checksum(data[at + 8 : at + size], kind << 16 | 1) == checksum:
                     return at
         return 0
 

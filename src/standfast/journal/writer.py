@@ -37,7 +37,7 @@ RETRY_NS = 1_000_000_000
 _POPULATE_WRITE = 23
 #: What is kept free at the end of a segment: a roll record, and the padding before it.
 _ROLL_ROOM = 16
-_ROLL_HEAD = ROLL << 48 | ROLL << 16 | 8
+_ROLL_HEAD = (ROLL << 16 | 1) << 32 | ROLL << 16 | 8
 #: How often a thread asks for the baton, a tenth of a millisecond apart, before it gives up.
 _PATIENCE = 10_000
 #: A type, and flags to the left of it, as they stand in the head of a record.
@@ -125,7 +125,7 @@ class Writer:
                     return 0
                 at = self._position
             self._map[at + 8 : at + size] = body
-            self._words[at >> 3] = _checksum(body, kind) << 32 | kind | size
+            self._words[at >> 3] = _checksum(body, kind | 1) << 32 | kind | size
             self._position = at + size + 7 & -8
             self._seq = seq
             return seq
@@ -147,7 +147,7 @@ class Writer:
                     return
                 at = self._position
             self._map[at + 8 : at + size] = body
-            self._words[at >> 3] = _checksum(body, kind) << 32 | kind | size
+            self._words[at >> 3] = _checksum(body, kind | 1) << 32 | kind | size
             self._position = at + size + 7 & -8
         finally:
             self._give(None)
