@@ -35,6 +35,16 @@ def parse_segment_name(name: str) -> tuple[str, int] | None:
     return (match["uid"], int(match["number"])) if match else None
 
 
+def last_segment(folder: str, uid: str) -> int:
+    """The highest number of the worker's segments that lie in ``folder``, or 0."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return 0
+    parsed = [parse_segment_name(name) for name in names]
+    return max((pair[1] for pair in parsed if pair and pair[0] == uid), default=0)
+
+
 def create(folder: str, name: str, head: bytes, size: int) -> int:
     """A new file ``name`` of ``size`` reserved bytes that starts with ``head``; its descriptor.
 

@@ -9,8 +9,8 @@ A segment is a header followed by records, each starting on a multiple of eight 
 The checksum is the Adler-32 of the body with type and flags counted in: its upper half starts
 not from 0 but from ``flags << 8 | type``.
 
-The head is written last, as one aligned store of eight bytes: until then it is zero, and a
-reader that meets a zero head knows that nothing has been written there yet.
+Size, type and flags are written last, as one aligned store of four bytes: until then they are
+zero, and a reader that meets zeros there knows that nothing has been written yet.
 """
 
 from __future__ import annotations

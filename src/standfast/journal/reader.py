@@ -32,7 +32,8 @@ from .format import (
 #: type, and then half of the largest record.
 _SEARCH_COST = 128
 _TYPE = re.compile(b"[%c%c%c%c]" % (BEGIN, END, EXIT, ROLL))
-_NOTHING_YET = (b"", bytes(HEAD.size))
+#: What stands where a record is to come; its checksum may be there already.
+_NOTHING_YET = (b"", bytes(4))
 _checksum = zlib.adler32
 
 
@@ -92,7 +93,7 @@ class SegmentReader:
         while self.header is not None and not self.ended:
             # While a writer is at work, only what follows a head that was seen counts: a copy
             # made meanwhile may lack a head and hold the record behind it.
-            if not final and os.pread(self._fd, HEAD.size, self.offset) in _NOTHING_YET:
+            if not final and os.pread(self._fd, 4, self.offset) in _NOTHING_YET:
                 break
             left = SEGMENT_LIMIT - self.offset
             size = min(max(limit, 2 * RECORD_LIMIT), left)

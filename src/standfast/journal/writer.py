@@ -1,7 +1,7 @@
 """The writer of a worker: records go into a file mapped into memory.
 
-An ordinary request costs no system call: two copies into the mapped pages and two stores that
-make them visible. The kernel keeps what was stored, whatever ends the process.
+An ordinary request costs no system call: two copies into the mapped pages, each with one store that
+makes it visible. The kernel keeps what was stored, whatever ends the process.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ RETRY_NS = 1_000_000_000
 _POPULATE_WRITE = 23
 #: What is kept free at the end of a segment: a roll record, and the padding before it.
 _ROLL_ROOM = 16
-_ROLL_HEAD = (ROLL << 16 | 1) << 32 | ROLL << 16 | 8
+#: What is kept for records other than a begin: while the disk refuses another segment, requests
+#: that were recorded as begun can still be closed, and do not look as if they never finished.
+_END_ROOM = 32 * 1024
+#: More records than a segment can hold, as a power of two.
+_SEGMENT_SEQS = 21
 #: How often a thread asks for the baton, a tenth of a millisecond apart, before it gives up.
 _PATIENCE = 10_000
 #: A type, and flags to the left of it, as they stand in the head of a record.
@@ -58,7 +62,7 @@ class Writer:
     """
 
     __slots__ = (
-        "_folder", "_give", "_identity", "_limit", "_map", "_patience", "_position", "_retry_at",
+        "_begin_limit", "_folder", "_give", "_identity", "_limit", "_map", "_patience", "_position", "_retry_at",
         "_segment", "_segment_size", "_seq", "_take", "_words", "error", "lost", "uid",
     )  # fmt: skip
 
@@ -79,15 +83,18 @@ class Writer:
         self._folder = files.app_folder(journal, identity.app)
         self._identity = identity
         self._segment_size = min(max(segment_size, MIN_SEGMENT_SIZE), SEGMENT_LIMIT) & ~7
-        self._seq = first_seq - 1
-        self._segment = 0
         self._position = 0
         self._limit = 0
+        self._begin_limit = 0
         self._retry_at = 0
         self._patience = _PATIENCE
         self._map: Any = None  # mmap.mmap, once there is a segment
-        self._words: Any = None  # the same bytes as a memoryview of 64-bit words
+        self._words: Any = None  # the same bytes as a memoryview of 32-bit words
         self.uid = files.uid_of(identity)
+        # The same process may have run another program before (execve(2) changes neither its
+        # pid nor its start): segments and requests are counted on from there.
+        self._segment = files.last_segment(self._folder, self.uid)
+        self._seq = max(first_seq, self._segment << _SEGMENT_SEQS) - 1
         self.error: Optional[OSError] = None
         self.lost = 0
         # A list of one as the lock: taking the baton and giving it back are atomic and cost a
@@ -120,12 +127,14 @@ class Writer:
             body = _pack_begin(seq, wall_ns, mono_ns, thread) + fields
             size = len(body) + 8
             at = self._position
-            if at + size > self._limit:
+            if at + size > self._begin_limit:
                 if not self._make_room():
                     return 0
                 at = self._position
             self._map[at + 8 : at + size] = body
-            self._words[at >> 3] = _checksum(body, kind | 1) << 32 | kind | size
+            word = at >> 2
+            self._words[word + 1] = _checksum(body, kind | 1)
+            self._words[word] = kind | size
             self._position = at + size + 7 & -8
             self._seq = seq
             return seq
@@ -147,7 +156,9 @@ class Writer:
                     return
                 at = self._position
             self._map[at + 8 : at + size] = body
-            self._words[at >> 3] = _checksum(body, kind | 1) << 32 | kind | size
+            word = at >> 2
+            self._words[word + 1] = _checksum(body, kind | 1)
+            self._words[word] = kind | size
             self._position = at + size + 7 & -8
         finally:
             self._give(None)
@@ -212,7 +223,7 @@ class Writer:
     def _lose(self) -> None:
         self.lost += 1
         try:
-            self._words[LOST_OFFSET >> 3] = self.lost
+            self._words[LOST_OFFSET >> 2] = self.lost & 0xFFFF_FFFF
         except (TypeError, ValueError):
             pass  # there is no segment, or no longer: the next one's header will say it
 
@@ -238,14 +249,17 @@ class Writer:
         except (OSError, ValueError):
             pass  # an older kernel: the pages come one by one
         if self._words is not None:
-            self._words[self._position >> 3] = _ROLL_HEAD
+            word = self._position >> 2
+            self._words[word + 1] = ROLL << 16 | 1  # the checksum of nothing
+            self._words[word] = ROLL << 16 | 8
         self._let_go()
         self._map = mapped
-        self._words = memoryview(mapped).cast("Q")
-        self._words[LOST_OFFSET >> 3] = self.lost
+        self._words = memoryview(mapped).cast("I")
+        self._words[LOST_OFFSET >> 2] = self.lost & 0xFFFF_FFFF
         self._segment += 1
         self._position = len(head)
         self._limit = self._segment_size - _ROLL_ROOM
+        self._begin_limit = self._limit - _END_ROOM
 
     def _let_go(self) -> None:
         if self._words is not None:
@@ -254,4 +268,4 @@ class Writer:
         if self._map is not None:
             self._map.close()
             self._map = None
-        self._limit = 0
+        self._limit = self._begin_limit = 0

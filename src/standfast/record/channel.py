@@ -110,13 +110,12 @@ class Channel:
         if error and not self._complained:
             self._complained = True
             try:
-                print(
+                sys.stderr.write(
                     f"standfast: cannot record requests: {error};"
-                    " the application runs on, unrecorded",
-                    file=sys.stderr,
+                    " the application runs on, unrecorded\n"
                 )
-            except (OSError, ValueError):
-                pass  # stderr is closed: there is nobody to tell
+            except (AttributeError, OSError, ValueError):
+                pass  # stderr is closed, or None: there is nobody to tell
 
     def renew(self) -> None:
         """Called in a child after a fork: the parent's journal is not the child's."""

@@ -36,41 +36,12 @@ class Recorder:
         if KEY in environ:
             inner: Iterable[bytes] = self.app(environ, start_response)
             return inner
+        # From here to the call of the application, every line is paid for by every request.
         environ[KEY] = request = _Request()
-        request.begin(environ, start_response, self.channel)
-        try:
-            result: Iterable[bytes] = self.app(environ, request.start_response)
-        except BaseException as error:
-            request.fail(error)
-            raise
-        kind = type(result)
-        if kind is list or kind is tuple:
-            # The application's code is done, and the server must see what it was given: from
-            # the length of a list it tells the length of the response.
-            request.end_with(result)
-        else:
-            result = request.follow(result, environ)
-        return result
-
-
-class _Request(Noted):
-    """One request on its way; towards the server it is also the response's body."""
-
-    __slots__ = (
-        "_body", "_channel", "_chunks", "_cpu", "_seq", "_start_response", "_started", "_status",
-        "sent",
-    )  # fmt: skip
-
-    def begin(
-        self, environ: dict[str, Any], start_response: Callable[..., Any], channel: Channel
-    ) -> None:
-        """Opens the record. Every line here is paid for by every request."""
-        self._channel = channel
-        self._start_response: Optional[Callable[..., Any]] = start_response
-        self._status: Optional[str] = None
-        self.errors = None
-        self.sent = 0
-        self._cpu = UNKNOWN
+        request.channel = channel = self.channel
+        request.server_start = start_response
+        request.status = request.errors = None
+        request.sent = 0
         try:
             get = environ.get
             uri = get("RAW_URI") or get("REQUEST_URI") or _uri(environ)
@@ -91,49 +62,74 @@ class _Request(Noted):
             if len(fields) > channel.plain_up_to:
                 fields, kind = channel.bounded(fields, kind)
             if channel.cpu_time:
-                self._cpu = thread_time_ns()
-            self._started = started = monotonic_ns()
+                request.cpu_ns = thread_time_ns()
+            request.begun_ns = begun = monotonic_ns()
             wall = time_ns()
             thread = get_ident()
             writer = channel.writer
-            self._seq = writer.begin(fields, wall, started, thread, kind) or channel.begin_slowly(
-                writer, fields, wall, started, thread, kind, get("SERVER_SOFTWARE", "")
+            request.seq = writer.begin(fields, wall, begun, thread, kind) or channel.begin_slowly(
+                writer, fields, wall, begun, thread, kind, get("SERVER_SOFTWARE", "")
             )
         except Exception:  # whatever is wrong with our record, the request must be served
-            self._seq = 0
+            request.seq = 0
+        try:
+            result: Iterable[bytes] = self.app(environ, request.start_response)
+        except BaseException as error:
+            request.fail(error)
+            raise
+        if type(result) is not list and type(result) is not tuple:
+            body: Iterable[bytes] = request.follow(result, environ)
+            return body
+        # The application's code is done, and the server must see what it was given: from the
+        # length of a list it tells the length of the response.
+        try:
+            request.sent = len(result[0]) if len(result) == 1 else sum(map(len, result))
+        except Exception:  # no bytes: the server will say what it thinks of that
+            request.sent = UNKNOWN
+        request.end()
+        return result
+
+
+class _Request(Noted):
+    """One request on its way; towards the server it is also the response's body."""
+
+    __slots__ = (
+        "_body", "_chunks", "begun_ns", "channel", "cpu_ns", "sent", "seq", "server_start",
+        "status",
+    )  # fmt: skip
+
+    begun_ns: int
+    channel: Channel
+    cpu_ns: int
+    sent: int
+    seq: int
+    server_start: Any
+    status: Optional[str]
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
-        self._status = status
+        self.status = status
         if exc_info is None:
-            return self._start_response(status, headers)  # type: ignore[misc]
+            return self.server_start(status, headers)
         try:
-            return self._start_response(status, headers, exc_info)  # type: ignore[misc]
+            return self.server_start(status, headers, exc_info)
         finally:
             exc_info = None  # or the traceback would hold this frame for ever
 
-    def end_with(self, body: Any) -> None:
-        """Closes the record of a response that is there as a whole."""
-        try:
-            self.sent = len(body[0]) if len(body) == 1 else sum(map(len, body))
-        except Exception:  # no bytes: the server will say what it thinks of that
-            self.sent = UNKNOWN
-        self.end()
-
     def end(self, kind: int = END_KIND) -> None:
         """Closes the record; a second call does nothing."""
-        seq = self._seq
+        seq = self.seq
         if not seq:
             return
-        self._seq = 0
-        self._start_response = None  # which may hold the environ, and the environ holds this
+        self.seq = 0
+        self.server_start = None  # which may hold the environ, and the environ holds this
         try:
-            channel = self._channel
-            duration = monotonic_ns() - self._started
-            status = self._status
+            duration = monotonic_ns() - self.begun_ns
+            channel = self.channel
+            status = self.status
             code = _status_codes.get(status) or _code(status) if status else 0
-            cpu = self._cpu
-            if cpu != UNKNOWN:
-                cpu = thread_time_ns() - cpu
+            cpu = UNKNOWN
+            if channel.cpu_time:
+                cpu = thread_time_ns() - self.cpu_ns
                 if cpu < 0:  # another thread than the one that began
                     cpu = UNKNOWN
             error = b""
@@ -147,7 +143,7 @@ class _Request(Noted):
         """Closes the record of a request that ``error`` ended."""
         if isinstance(error, GeneratorExit):
             self.end()
-        elif self._seq:
+        elif self.seq:
             self.note(stack_of(error))
             self.end(END_KIND if isinstance(error, Exception) else END_KIND | ABORTED << 24)
 

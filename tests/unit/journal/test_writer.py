@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -28,7 +29,7 @@ from standfast.journal.format import (
     End,
 )
 from standfast.journal.reader import Record, SegmentReader
-from standfast.journal.writer import MIN_SEGMENT_SIZE
+from standfast.journal.writer import END_KIND, MIN_SEGMENT_SIZE
 from standfast.record.channel import channel_for
 from standfast.wsgi import Recorder
 from tests.unit.journal.segments import (
@@ -149,17 +150,36 @@ def test_a_segment_is_filled_up_to_the_room_for_its_last_word(
 ) -> None:
     fixed = 8 + BEGIN_FIXED.size
     writer = new_writer(tmp_path)
-    for size in (60_000, 60_000):
-        writer.begin(bytes(size - fixed), 1, 2, 3)
-    left = MIN_SEGMENT_SIZE - len(header_of(segment_of(tmp_path))) - 120_000 - 16
-    writer.begin(bytes(left - fixed + over), 1, 2, 3)
+    writer.begin(bytes(60_000 - fixed), 1, 2, 3)
+    left = MIN_SEGMENT_SIZE - len(header_of(segment_of(tmp_path))) - 60_000 - 16
+    writer.append(END_KIND, (1).to_bytes(8, "little") + bytes(60_000 - 16))
+    writer.append(END_KIND, (2).to_bytes(8, "little") + bytes(left - 60_000 - 16 + over))
     found = list(read_folder(tmp_path))
-    assert [seq for _, records in found for seq in seqs(records)] == [1, 2, 3]
+    assert [seq for _, records in found for seq in seqs(records)] == [1, 1, 2]
     assert len(found) == segments
-    writer.begin(b"", 1, 2, 3)
+    writer.append(END_KIND, (3).to_bytes(8, "little"))
     found = list(read_folder(tmp_path))
-    assert [seq for _, records in found for seq in seqs(records)] == [1, 2, 3, 4]
+    assert [seq for _, records in found for seq in seqs(records)] == [1, 1, 2, 3]
     assert [reader.ended for reader, _ in found] == [True, False]
+
+
+def test_what_has_begun_can_still_be_closed_where_the_disk_refuses_another_segment(
+    tmp_path: Path,
+) -> None:
+    writer = new_writer(tmp_path)
+    begun = [writer.begin(b"x" * 1000, 1, 2, 3)]
+    folder = segment_of(tmp_path).parent
+    folder.rename(tmp_path / "away")
+    folder.write_text("no folder")
+    while seq := writer.begin(b"x" * 1000, 1, 2, 3):
+        begun.append(seq)
+    for seq in begun:
+        writer.end(seq, 1)
+    assert writer.lost == 1
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    ((_, records),) = read_folder(tmp_path)
+    assert [kind for kind, _, _ in records].count(END) == len(begun) > 80
 
 
 def test_a_begin_record_of_the_largest_size_is_written_even_where_the_header_is_largest(
@@ -331,11 +351,34 @@ def test_a_worker_whose_name_fits_no_header_goes_unrecorded_and_says_why(tmp_pat
     assert "the header holds at most" in str(writer.error)
 
 
+def test_a_process_that_has_become_another_program_goes_on_where_the_first_one_stood(
+    tmp_path: Path,
+) -> None:
+    program = """
+import os, sys
+from standfast.wsgi import Recorder
+recorder = Recorder(lambda environ, start: [b"x"], name="shop", journal=sys.argv[1])
+recorder({"REQUEST_METHOD": "GET", "RAW_URI": "/" + sys.argv[2]}, lambda *_: None)
+if sys.argv[2] != "ccc":
+    os.execv(sys.executable, sys.orig_argv[:-1] + [sys.argv[2] + "c"])
+"""
+    subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), "c"], check=True, capture_output=True
+    )
+    found = [
+        (reader.header.segment, record.uri, record.seq)
+        for reader, records in read_folder(tmp_path)
+        for record in map(unpacked, records)
+        if reader.header and isinstance(record, Begin)
+    ]
+    assert [(number, uri) for number, uri, _ in found] == [(1, "/c"), (2, "/cc"), (3, "/ccc")]
+    assert len({seq for _, _, seq in found}) == 3
+
+
 def test_a_segment_that_is_there_already_is_not_written_over(tmp_path: Path) -> None:
-    first = new_writer(tmp_path)
+    first, second = new_writer(tmp_path), new_writer(tmp_path)
     first.begin(b"precious", 1, 2, 3)
     before = segment_of(tmp_path).read_bytes()
-    second = new_writer(tmp_path)
     assert second.begin(b"other", 1, 2, 3) == 0
     assert isinstance(second.error, FileExistsError)
     assert segment_of(tmp_path).read_bytes() == before

@@ -4,13 +4,13 @@ It makes the recorder and the journal importable, and nothing else of standfast'
 another environment and under another Python than standfast itself.
 """
 
-# Written for any Python 3: an old one must be able to read it, and to see that it is too old.
+# Any Python, even Python 2, must be able to read this and to see that it is too old.
 import os
 import sys
 from importlib import import_module
 
 
-def _offer(folder: str) -> None:
+def _offer(folder):  # type: (str) -> None
     """Makes ``standfast`` and the rooms of the recorder importable from ``folder``."""
     from importlib.abc import MetaPathFinder
     from importlib.util import spec_from_file_location
@@ -35,19 +35,20 @@ def _offer(folder: str) -> None:
     sys.meta_path.insert(0, Finder())
 
 
-def _give_way(here: str) -> None:
+def _give_way(here):  # type: (str) -> None
     """Runs the sitecustomize that Python would have found without this one."""
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
     own = sys.modules.pop("sitecustomize")
     try:
         import_module("sitecustomize")
     except ImportError as error:
-        if error.name != "sitecustomize":
+        # Python 2 has the name in the message alone.
+        if getattr(error, "name", str(error).rpartition(" ")[2]) != "sitecustomize":
             raise
         sys.modules["sitecustomize"] = own
 
 
-def _start() -> None:
+def _start():  # type: () -> None
     here = os.path.dirname(os.path.abspath(__file__))
     try:
         if sys.version_info >= (3, 9):  # noqa: UP036 - the application's Python may be older
