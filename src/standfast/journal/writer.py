@@ -62,8 +62,9 @@ class Writer:
     """
 
     __slots__ = (
-        "_begin_limit", "_folder", "_give", "_identity", "_limit", "_map", "_patience", "_position", "_retry_at",
-        "_segment", "_segment_size", "_seq", "_take", "_words", "error", "lost", "uid",
+        "_begin_limit", "_folder", "_give", "_identity", "_limit", "_map", "_patience",
+        "_position", "_retry_at", "_segment", "_segment_size", "_seq", "_take", "_words", "error",
+        "lost", "uid",
     )  # fmt: skip
 
     def __init__(

@@ -15,12 +15,13 @@ from ..journal.writer import BEGIN_KIND, END_KIND, pack_end
 from .channel import Channel, channel_for
 from .errors import Noted, current, stack_of
 
-#: Where the outermost recorder leaves its request in the scope; others then stand aside.
+#: What the outermost recorder leaves in the scope; others then stand aside.
 KEY = "standfast.request"
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _set_current = current.set
 _RUNNING_KIND = END_KIND | RUNNING << 24
+_WEBSOCKET_KIND = BEGIN_KIND | WEBSOCKET << 24
 
 
 class Recorder:
@@ -35,41 +36,25 @@ class Recorder:
         self.channel = channel_for(name, journal)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
-        kind = scope["type"]
-        if (kind != "http" and kind != "websocket") or KEY in scope:
+        scope_type = scope["type"]
+        if scope_type == "http":
+            kind = BEGIN_KIND
+        elif scope_type == "websocket":
+            kind = _WEBSOCKET_KIND
+        else:
             await self.app(scope, receive, send)
             return
-        request = _Request(self.channel, send)
-        scope[KEY] = request
-        request.begin(scope, BEGIN_KIND if kind == "http" else BEGIN_KIND | WEBSOCKET << 24)
+        if KEY in scope:
+            await self.app(scope, receive, send)
+            return
+        # From here to the call of the application, every line is paid for by every request.
+        scope[KEY] = True
+        request = _Request()
+        request.channel = channel = self.channel
+        request.server_send = send
+        request.status = request.sent = 0
+        request.errors = None
         try:
-            await self.app(scope, receive, request.send)
-        except CancelledError:
-            request.end(END_KIND | CANCELLED << 24)
-            raise
-        except BaseException as error:
-            request.fail(error)
-            raise
-        request.end()
-
-
-class _Request(Noted):
-    """One request or WebSocket on its way."""
-
-    __slots__ = ("_channel", "_cpu", "_send", "_seq", "_started", "_status", "sent")
-
-    def __init__(self, channel: Channel, send: Send) -> None:
-        self._channel = channel
-        self._send = send
-        self._status = 0
-        self._cpu = UNKNOWN
-        self.errors = None
-        self.sent = 0
-
-    def begin(self, scope: dict[str, Any], kind: int) -> None:
-        """Opens the record. Every line here is paid for by every request."""
-        try:
-            channel = self._channel
             get = dict(scope["headers"]).get
             raw = scope.get("raw_path")
             uri = raw.decode("latin-1") if raw else quote(scope["path"], errors="replace")
@@ -92,64 +77,82 @@ class _Request(Noted):
             )
             if len(fields) > channel.plain_up_to:
                 fields, kind = channel.bounded(fields, kind)
-            _set_current(self)
+            _set_current(request)
             if channel.cpu_time:
-                self._cpu = thread_time_ns()
-            self._started = started = monotonic_ns()
+                request.cpu_ns = thread_time_ns()
+            request.begun_ns = begun = monotonic_ns()
             wall = time_ns()
             thread = get_ident()
             writer = channel.writer
-            self._seq = writer.begin(fields, wall, started, thread, kind) or channel.begin_slowly(
-                writer, fields, wall, started, thread, kind
+            request.seq = writer.begin(fields, wall, begun, thread, kind) or channel.begin_slowly(
+                writer, fields, wall, begun, thread, kind
             )
         except Exception:  # whatever is wrong with our record, the request must be served
-            self._seq = 0
+            request.seq = 0
+        try:
+            await self.app(scope, receive, request.send)
+        except CancelledError:
+            request.end(END_KIND | CANCELLED << 24)
+            raise
+        except BaseException as error:
+            request.fail(error)
+            raise
+        request.end(END_KIND)
+
+
+class _Request(Noted):
+    """One request or WebSocket on its way."""
+
+    __slots__ = ("begun_ns", "channel", "cpu_ns", "sent", "seq", "server_send", "status")
+
+    begun_ns: int
+    channel: Channel
+    cpu_ns: int
+    sent: int
+    seq: int
+    server_send: Send
+    status: int
 
     def send(self, message: dict[str, Any]) -> Awaitable[None]:
         kind = message["type"]
         if kind == "http.response.body":
             self.sent += len(message.get("body", b""))
             if not message.get("more_body"):
-                return self._send_last(message)
+                # The response is complete: what runs on after this is background work.
+                self.write(_RUNNING_KIND)
         elif kind == "http.response.start":
-            self._status = message["status"]
+            self.status = message["status"]
         elif kind == "websocket.accept":
-            self._status = 101
-        elif kind == "websocket.close" and not self._status:
-            self._status = 403
-        return self._send(message)
+            self.status = 101
+        elif kind == "websocket.close" and not self.status:
+            self.status = 403
+        return self.server_send(message)
 
-    async def _send_last(self, message: dict[str, Any]) -> None:
-        """The response is complete: what runs on after this is background work."""
-        await self._send(message)
-        self._write(_RUNNING_KIND)
-
-    def end(self, kind: int = END_KIND) -> None:
+    def end(self, kind: int) -> None:
         """Closes the record; a second call does nothing."""
-        self._write(kind)
-        self._seq = 0
+        self.write(kind)
+        self.seq = 0
 
     def fail(self, error: BaseException) -> None:
         """Closes the record of a request that ``error`` ended."""
-        if self._seq:
+        if self.seq:
             self.note(stack_of(error))
             self.end(END_KIND if isinstance(error, Exception) else END_KIND | ABORTED << 24)
 
-    def _write(self, kind: int) -> None:
-        seq = self._seq
+    def write(self, kind: int) -> None:
+        """Writes an end record of that kind, if the request's beginning was recorded."""
+        seq = self.seq
         if not seq:
             return
         try:
-            channel = self._channel
-            duration = monotonic_ns() - self._started
-            cpu = self._cpu
-            if cpu != UNKNOWN:
-                cpu = thread_time_ns() - cpu
+            channel = self.channel
+            duration = monotonic_ns() - self.begun_ns
+            cpu = thread_time_ns() - self.cpu_ns if channel.cpu_time else UNKNOWN
             error = b""
             if self.errors:
                 error, kind = channel.error(self.errors, kind)
             try:
-                body = pack_end(seq, duration, cpu, self.sent, self._status) + error
+                body = pack_end(seq, duration, cpu, self.sent, self.status) + error
             except struct_error:  # a status that no server would send: closed without it
                 body = pack_end(seq, duration, UNKNOWN, UNKNOWN, 0) + error
             channel.writer.append(kind, body)
