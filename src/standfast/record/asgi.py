@@ -56,24 +56,23 @@ class Recorder:
         request.errors = None
         try:
             get = dict(scope["headers"]).get
-            raw = scope.get("raw_path")
-            uri = raw.decode("latin-1") if raw else quote(scope["path"], errors="replace")
+            uri = scope.get("raw_path") or quote(scope["path"], errors="replace").encode()
             query = scope.get("query_string")
             if query:
-                query = query.decode("latin-1")
-                uri = f"{uri}?{query}"
-            if (query and not channel.is_clean(query)) or uri[:1] != "/":
-                uri = channel.masker.uri(uri)
+                uri += b"?" + query
+            if (query and not channel.is_clean(query.decode("latin-1"))) or uri[:1] != b"/":
+                masked = channel.masker.uri(uri.decode("latin-1"))
+                uri = masked.encode("latin-1", "backslashreplace")
             client = scope.get("client")
-            fields = (
-                f"{client[0] if client else ''}\0{scope.get('method', 'GET')}\0{uri}\0".encode(
-                    "latin-1", "backslashreplace"
+            fields = b"\0".join(
+                (
+                    client[0].encode("utf-8", "replace") if client else b"",
+                    scope.get("method", "GET").encode("utf-8", "replace"),
+                    uri,
+                    get(b"host", b""),
+                    get(b"x-forwarded-for", b""),
+                    get(b"user-agent", b""),
                 )
-                + get(b"host", b"")
-                + b"\0"
-                + get(b"x-forwarded-for", b"")
-                + b"\0"
-                + get(b"user-agent", b"")
             )
             if len(fields) > channel.plain_up_to:
                 fields, kind = channel.bounded(fields, kind)
@@ -115,17 +114,21 @@ class _Request(Noted):
 
     def send(self, message: dict[str, Any]) -> Awaitable[None]:
         kind = message["type"]
-        if kind == "http.response.body":
-            self.sent += len(message.get("body", b""))
-            if not message.get("more_body"):
-                # The response is complete: what runs on after this is background work.
-                self.write(_RUNNING_KIND)
-        elif kind == "http.response.start":
-            self.status = message["status"]
-        elif kind == "websocket.accept":
-            self.status = 101
-        elif kind == "websocket.close" and not self.status:
-            self.status = 403
+        try:
+            kind = message["type"]
+            if kind == "http.response.body":
+                self.sent += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    # The response is complete: what runs on after this is background work.
+                    self.write(_RUNNING_KIND)
+            elif kind == "http.response.start":
+                self.status = message["status"]
+            elif kind == "websocket.accept":
+                self.status = 101
+            elif kind == "websocket.close" and not self.status:
+                self.status = 403
+        except Exception:
+            pass  # no such message: the server will say what it thinks of it
         return self.server_send(message)
 
     def end(self, kind: int) -> None:

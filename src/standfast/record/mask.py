@@ -48,7 +48,8 @@ class Masker:
         """Whether the query holds only names that are known to be harmless."""
         harmless = self._harmless
         for parameter in query.split("&"):
-            if parameter.partition("=")[0] not in harmless:
+            name, _, _ = parameter.partition("=")
+            if name not in harmless:
                 return False
         return ";" not in query and "?" not in query
 
