@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cost, survivors
+from . import cost, ingest, survivors
 from .children import ROOT
 from .machine import describe
 from .page import Report, page
@@ -61,18 +61,20 @@ def _measure(python: Path, parts: list[str], names: list[str], quick: bool) -> R
     if "survivors" in parts:
         deaths = list(survivors.DEATHS)[: 1 if quick else None]
         held = survivors.measure(python, names, deaths, _say)
-    figures = _ingest(100_000 if quick else 1_000_000) if "ingest" in parts else {}
+    requests = 100_000 if quick else 1_000_000
+    figures = [_ingest(kind, requests) for kind in ingest.KINDS] if "ingest" in parts else []
     return Report(machine, costs, held, figures)
 
 
-def _ingest(requests: int) -> dict[str, Any]:
-    _say(f"ingest: {requests:,} requests")
+def _ingest(kind: str, requests: int) -> dict[str, Any]:
+    _say(f"ingest: {requests:,} requests of {ingest.KINDS[kind]}")
     ran = subprocess.run(
         [
             sys.executable,
             str(ROOT / "benchmarks" / "ingest.py"),
             "--json",
             f"--requests={requests}",
+            f"--kind={kind}",
         ],
         cwd=ROOT,
         capture_output=True,
@@ -80,9 +82,10 @@ def _ingest(requests: int) -> dict[str, Any]:
         check=False,
     )
     if ran.returncode:
-        return {"skipped": (ran.stderr.strip().splitlines() or ["it failed without a word"])[-1]}
+        reason = (ran.stderr.strip().splitlines() or ["it failed without a word"])[-1]
+        return {"kind": kind, "skipped": reason}
     figures: dict[str, Any] = json.loads(ran.stdout)
-    return figures
+    return figures | {"kind": kind}
 
 
 def _as_json(report: Report) -> dict[str, Any]:
@@ -90,7 +93,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "machine": report.machine._asdict(),
         "costs": [vars(row) for row in report.costs],
         "survivors": [vars(row) for row in report.survivors],
-        "ingest": dict(report.ingest),
+        "ingest": [dict(figures) for figures in report.ingest],
     }
 
 

@@ -1,6 +1,6 @@
 """How fast the watcher takes in a backlog: journals on disk into SQLite, on one core.
 
-    python benchmarks/ingest.py [--requests N] [--workers N] [--json] [--folder DIR]
+    python benchmarks/ingest.py [--requests N] [--workers N] [--kind KIND] [--json] [--folder DIR]
 
 Dead workers' journals are written first, with ids and queries in the paths and a failed, a slow
 and an open request now and then. Then a process of its own, pinned to one core, drains them into
@@ -22,14 +22,23 @@ import tempfile
 import time
 from pathlib import Path
 
+from standfast.journal.format import RUNNING
 from standfast.journal.identity import Identity
-from standfast.journal.writer import Writer
+from standfast.journal.writer import END_KIND, Writer
 
+#: Whose journals are measured.
+KINDS = {
+    "wsgi": "WSGI workers",
+    "asgi": "ASGI workers, two end records a request",
+    "trouble": "WSGI workers, every third request slow or failed",
+}
 _AGENT = b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
 
-def write_journals(folder: str, requests: int, workers: int) -> int:
-    """Journals of ``workers`` dead workers; the bytes that they hold."""
+def write_journals(folder: str, requests: int, workers: int, kind: str) -> int:
+    """Journals of ``workers`` dead workers; the bytes that they hold. ``kind`` is one
+    of ``KINDS``."""
+    bad = 1 / 3 if kind == "trouble" else 0.001
     chance = random.Random(1)
     for number in range(workers):
         # A boot that is not this one: the watcher knows at once that the worker is dead.
@@ -42,12 +51,14 @@ def write_journals(folder: str, requests: int, workers: int) -> int:
             seq = writer.begin(fields, wall_ns, wall_ns, 139_637_976_000_000)
             luck = chance.random()
             duration_ns = int(chance.lognormvariate(16, 1))
-            if luck < 0.0005:
+            if luck < bad / 2:
                 writer.end(seq, duration_ns, 500, 900, duration_ns // 2, b"ValueError: no\n" * 20)
-            elif luck < 0.001:
+            elif luck < bad:
                 writer.end(seq, 2_000_000_000, 200, 5000, 1_000_000)
-            elif luck > 0.00001:
-                writer.end(seq, duration_ns, 200, 5000, duration_ns // 2)
+            elif luck < 0.99999:
+                if kind == "asgi":
+                    writer.end(seq, duration_ns, 200, 5000, kind=END_KIND | RUNNING << 24)
+                writer.end(seq, duration_ns, 200, 5000)
         writer.close()
     return sum(file.stat().st_size for file in Path(folder).rglob("*.journal"))
 
@@ -94,6 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--kind", choices=tuple(KINDS), default="wsgi")
     parser.add_argument("--folder", help="where to write; a temporary folder if not given")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--drain", nargs=2, help=argparse.SUPPRESS)
@@ -104,7 +116,7 @@ def main() -> None:
     place = tempfile.mkdtemp(dir=options.folder)
     try:
         journal, store = f"{place}/journal", f"{place}/store.db"
-        size = write_journals(journal, options.requests, options.workers)
+        size = write_journals(journal, options.requests, options.workers, options.kind)
         command = [sys.executable, __file__, "--drain", journal, store]
         child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     finally:

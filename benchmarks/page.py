@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .cost import KINDS, Cost
+from .ingest import KINDS as JOURNALS
 from .machine import Machine
 from .peers import PEERS
 from .survivors import DEATHS, REQUEST, Survivor
@@ -20,7 +21,7 @@ class Report(NamedTuple):
     machine: Machine
     costs: list[Cost]
     survivors: list[Survivor]
-    ingest: Mapping[str, Any]
+    ingest: Sequence[Mapping[str, Any]]
 
 
 def page(report: Report) -> str:
@@ -147,26 +148,31 @@ def _survivor_row(row: Survivor) -> tuple[str, ...]:
     )
 
 
-def _ingest(figures: Mapping[str, Any]) -> list[str]:
-    if "skipped" in figures:
-        return ["## How fast the watcher reads", f"Not measured: {_plain(figures['skipped'])}"]
+def _ingest(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         "## How fast the watcher reads",
         "Journals on disk into an empty SQLite store, by one process on one core.",
         _table(
-            ("requests", "journals", "time", "requests a second", "memory at most", "`python` …"),
-            [
-                (
-                    f"{figures['requests']:,}",
-                    f"{figures['journal_bytes'] / 2**20:,.0f} MiB",
-                    f"{figures['seconds']:.1f} s",
-                    f"**{figures['requests_per_second']:,}**",
-                    f"{figures['peak_rss_mib']:.0f} MiB",
-                    f"`benchmarks/ingest.py --requests {figures['requests']}`",
-                )
-            ],
+            ("journals of", "requests", "size", "time", "requests a second", "memory at most",
+             "`python benchmarks/ingest.py` …"),
+            [_ingested(figures) for figures in runs],
         ),
-    ]
+    ]  # fmt: skip
+
+
+def _ingested(figures: Mapping[str, Any]) -> tuple[str, ...]:
+    title, repeat = JOURNALS[figures["kind"]], f"`--kind {figures['kind']}`"
+    if "skipped" in figures:
+        return (title, *[""] * 3, f"not measured: {_plain(figures['skipped'])}", "", repeat)
+    return (
+        title,
+        f"{figures['requests']:,}",
+        f"{figures['journal_bytes'] / 2**20:,.0f} MiB",
+        f"{figures['seconds']:.1f} s",
+        f"**{figures['requests_per_second']:,}**",
+        f"{figures['peak_rss_mib']:.0f} MiB",
+        repeat,
+    )
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

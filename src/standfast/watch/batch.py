@@ -1,7 +1,8 @@
 """From records to rows: what is read between two commits.
 
 The loop of ``Batch.take`` is where the watcher's time goes. It handles the ordinary request, one
-plain begin and one plain end, and leaves everything else to slower methods.
+plain begin and one plain end (or two: the response and the return of the application's code), and
+leaves everything else to slower methods.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from standfast.journal.format import (
     END,
     END_FIXED,
     EXIT,
+    RUNNING,
     WEBSOCKET,
     End,
     Exit,
@@ -99,6 +101,8 @@ class Batch:
         samples = self.rollups.samples
         append = self._ordinary.append
         begun_ns = ended_ns = 0
+        #: The first ends of ordinary requests that get another.
+        answered: dict[int, bytes] = {}
         for kind, flags, body in records:
             if kind == BEGIN:
                 if len(body) < _BEGIN_SIZE:
@@ -110,18 +114,29 @@ class Batch:
                     continue
                 opened[seq] = (begun_ns, flags, body)
             elif kind == END:
-                if flags or len(body) != _END_SIZE:
-                    self._close(source, flags, body)
+                if flags & ~RUNNING or len(body) != _END_SIZE:
+                    self._close_both(source, answered, flags, body)
                     continue
                 end = _unpack_end(body)
-                seq, duration_ns, _, _, status = end
-                begin = opened.pop(seq, None)
+                seq, duration_ns, cpu_ns, sent, status = end
+                begin = opened.get(seq)
                 if begin is None or begin[1] or duration_ns >= slow_ns or status >= 500:
-                    if begin is not None:
-                        opened[seq] = begin
-                    self._close(source, flags, body)
+                    self._close_both(source, answered, flags, body)
+                    continue
+                if flags and seq not in answered:
+                    # Nearly always one of the next records closes it.
+                    answered[seq] = body
                     continue
                 wall_ns, _, begin_body = begin
+                ended_ns = wall_ns + duration_ns
+                if seq in answered:
+                    _, duration_ns, _, sent_before, status_before = _unpack_end(answered[seq])
+                    if flags or (sent, status) != (sent_before, status_before):
+                        self._close_both(source, answered, flags, body)
+                        continue
+                    del answered[seq]
+                    end = (seq, duration_ns, cpu_ns, sent, status)
+                del opened[seq]
                 raw = begin_body[_BEGIN_SIZE:]
                 path = _path(raw)
                 route = known.get(path) or known.get(fold_numbers(path))
@@ -134,9 +149,10 @@ class Batch:
                 # Python's sqlite3 takes a bytearray as it is and asks its adapters about bytes.
                 row = (wall_ns, duration_ns, route, worker_id, seq, status or None, bytearray(raw))
                 append(row)
-                ended_ns = wall_ns + duration_ns
             elif kind == EXIT:
                 self._exit(worker_id, body)
+        for body in answered.values():
+            self._close(source, RUNNING, body)
         source.last_seen_ns = max(source.last_seen_ns, begun_ns, min(ended_ns, _MOST))
 
     def seal(self) -> None:
@@ -169,6 +185,15 @@ class Batch:
             self.ignored += 1
         else:
             self.exits.append((worker_id, record))
+
+    def _close_both(
+        self, source: Source, answered: dict[int, bytes], flags: int, body: bytes
+    ) -> None:
+        """Closes any request, after the end that came before."""
+        before = answered.pop(int.from_bytes(body[:8], "little"), None)
+        if before is not None:
+            self._close(source, RUNNING, before)
+        self._close(source, flags, body)
 
     def _close(self, source: Source, flags: int, body: bytes) -> None:
         """Closes any request; those of an earlier batch when this one is stored."""

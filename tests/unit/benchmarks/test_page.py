@@ -12,6 +12,7 @@ from benchmarks.peers import PEERS
 from benchmarks.survivors import DEATHS, NOTHING, Survivor
 
 _INGEST = {
+    "kind": "wsgi",
     "requests": 1000,
     "journal_bytes": 2**20,
     "seconds": 0.01,
@@ -28,7 +29,12 @@ def _report() -> Report:
     ]
     costs[3] = Cost("elastic", "wsgi", skipped="a | b\nc")
     held = Survivor("standfast", "1.0", dict.fromkeys(DEATHS, NOTHING), 20, 20)
-    return Report(describe(), costs, [held, Survivor("ddtrace", skipped="no | no")], _INGEST)
+    return Report(
+        describe(),
+        costs,
+        [held, Survivor("ddtrace", skipped="no | no")],
+        [_INGEST, {"kind": "asgi", "skipped": "no | disk"}],
+    )
 
 
 def test_every_row_of_a_table_has_the_columns_of_its_head() -> None:
@@ -53,6 +59,7 @@ def test_a_peer_that_could_not_be_measured_says_why() -> None:
 
     assert "not measured: a / b c" in text
     assert "not measured: no / no" in text
+    assert "not measured: no / disk" in text
 
 
 def test_the_cost_is_the_median_of_the_differences_within_pairs() -> None:
