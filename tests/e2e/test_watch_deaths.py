@@ -6,6 +6,7 @@ import ctypes
 import faulthandler
 import multiprocessing
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 
 from standfast.journal import files, identity
 from standfast.journal.writer import Writer
-from standfast.store.tables import incident, ordinary_request, request, worker
+from standfast.store.tables import evidence, incident, ordinary_request, request, worker
 from standfast.watch import Settings, is_watched, watch
 from tests.unit.watch.journals import House, living, wait_until
 
@@ -68,9 +69,16 @@ def watching(house: House) -> Iterator[int]:
     running.join()
 
 
-@pytest.mark.parametrize(("die", "name"), [(crash, "SIGSEGV"), (killed, None), (leave, None)])
+def kernel_tells_exits() -> bool:
+    """Whether a pidfd tells how its process ended: Linux 6.15 and later."""
+    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 15)
+
+
+@pytest.mark.parametrize(
+    ("die", "name", "code"), [(crash, "SIGSEGV", None), (killed, "SIGKILL", None), (leave, None, 3)]
+)
 def test_a_death_is_seen_when_it_happens_with_what_was_in_flight(
-    house: House, watching: int, die: Callable[[], None], name: str | None
+    house: House, watching: int, die: Callable[[], None], name: str | None, code: int | None
 ) -> None:
     now = fork.Event()
     child = fork.Process(target=serve, args=(str(house.folder), now, die))
@@ -85,8 +93,11 @@ def test_a_death_is_seen_when_it_happens_with_what_was_in_flight(
     row, told = house.row(worker), house.row(incident)
     # A file's time, here that of the traceback, comes from a clock of some milliseconds.
     assert before - 20_000_000 <= told.died_ns <= after + 1_000_000_000
-    assert (row.pid, row.died_ns, row.signal) == (child.pid, told.died_ns, name)
-    assert ("Fatal Python error" in (row.fault or "")) == (name is not None)
+    assert (row.pid, row.died_ns) == (child.pid, told.died_ns)
+    assert ("Fatal Python error" in (row.fault or "")) == (name == "SIGSEGV")
+    if kernel_tells_exits():
+        wait_until(lambda: house.rows(evidence, kind="exit", source="pidfd"))
+        assert [(row.signal, row.exit_code) for row in house.rows(worker)] == [(name, code)]
     kept = house.row(request)
     assert (kept.uri, kept.outcome, kept.incident_id) == ("/killer", "unfinished", told.id)
     assert len(house.rows(ordinary_request)) == 1

@@ -112,7 +112,12 @@ route = Table(
     UniqueConstraint("application_id", "kind", "template"),
 )
 
-#: The death of one worker that took requests along or was no orderly end.
+#: Kinds of incident: a worker has died, or hangs and has not been ended by anybody.
+DEATH = "death"
+HANG = "hang"
+
+#: The death of one worker that took requests along or was no orderly end, or its hang.
+#: ``died_ns`` is when it died or was found to hang; a hang that ends in death becomes one.
 incident = Table(
     "incident",
     metadata,
@@ -120,8 +125,23 @@ incident = Table(
     Column("worker_id", ForeignKey("worker.id"), nullable=False, unique=True),
     Column("application_id", ForeignKey("application.id"), nullable=False),
     Column("died_ns", BigInteger, nullable=False),
+    Column("kind", String(10), nullable=False, default=DEATH, server_default=DEATH),
     Index(None, "application_id", "died_ns"),
     Index(None, "died_ns"),
+)
+
+#: What was seen of a worker and its end, see ``store.evidence``; ``data`` is a JSON object.
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("id", _BigId, primary_key=True),
+    Column("worker_id", ForeignKey("worker.id"), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    UniqueConstraint("worker_id", "kind", "source", "at_ns"),
 )
 
 #: Requests kept whole. ``duration_ns`` ends with the response; ``background_ns`` is what the

@@ -6,40 +6,31 @@ of a pre-forking master may come before, after or instead of what the watcher sa
 
 from __future__ import annotations
 
-import re
-import signal
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
 
 from standfast.journal.format import Exit
-from standfast.store.tables import FAILED, OPEN, UNFINISHED, incident, pending_exit, request, worker
+from standfast.store.evidence import EXIT, Fact, add_facts
+from standfast.store.tables import (
+    DEATH,
+    FAILED,
+    OPEN,
+    UNFINISHED,
+    incident,
+    pending_exit,
+    request,
+    worker,
+)
 
+from .facts import exit_fact, traceback_fact
 from .outcome import ABORTED_WAIT_NS
 from .rollups import Rollups
 
 #: Signals that ask a process to stop or to do something; dying of one is no incident by itself.
 _ORDERLY = frozenset({"SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"})
-#: What faulthandler writes on the first line, and the signal that it means.
-_FATAL = re.compile(r"^Fatal Python error: (.+)", re.MULTILINE)
-_FATAL_SIGNALS = {
-    "Segmentation fault": "SIGSEGV",
-    "Aborted": "SIGABRT",
-    "Bus error": "SIGBUS",
-    "Floating point exception": "SIGFPE",
-    "Floating-point exception": "SIGFPE",
-    "Illegal instruction": "SIGILL",
-}
 _NAMES = ("application_id", "host", "boot_id", "pid_namespace")
-
-
-def signal_name(number: int) -> str:
-    """``SIGSEGV`` for 11; real-time and unknown signals by their number."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIG{number}"
 
 
 def store_exits(
@@ -60,7 +51,7 @@ def store_exits(
             insert = pending_exit.insert().prefix_with("OR IGNORE", dialect="sqlite")
             connection.execute(insert, {"reporter_id": reporter_id, **seen._asdict()})
             continue
-        _enter(connection, worker_id, seen.wall_ns, seen.code)
+        _enter(connection, worker_id, seen)
         if worker_id not in reading:
             conclude(connection, worker_id, rollups)
 
@@ -76,7 +67,7 @@ def apply_pending_exit(connection: Connection, worker_id: int) -> None:
     )
     row = connection.execute(select(pending_exit).where(said)).first()
     if row is not None:
-        _enter(connection, worker_id, row.wall_ns, row.code)
+        _enter(connection, worker_id, Exit(row.wall_ns, row.start_ticks, row.pid, row.code))
         connection.execute(delete(pending_exit).where(said))
 
 
@@ -88,25 +79,42 @@ def bury(
     seen_ns: int | None,
     fault: str,
     fault_ns: int,
+    facts: Sequence[Fact] = (),
 ) -> None:
     """Concludes a worker that is dead and whose journal has been read to its end.
 
     ``seen_ns`` is when the watcher saw it die, None if it was dead already; ``fault`` is the
-    traceback of a fatal signal, written at ``fault_ns``.
+    traceback of a fatal signal, written at ``fault_ns``; ``facts`` are what else was seen.
     """
     row = connection.execute(select(worker).where(worker.c.id == worker_id)).one()
-    fatal = _FATAL.search(fault)
+    crash = traceback_fact(fault, fault_ns)
     values: dict[str, Any] = {}
     if row.died_ns is None:
-        values["died_ns"] = (fault_ns if fatal else None) or seen_ns or row.last_seen_ns
+        values["died_ns"] = (fault_ns if crash else None) or seen_ns or row.last_seen_ns
     if fault:
         values["fault"] = fault
-    if fatal and row.signal is None and row.exit_code is None:
-        values["signal"] = _FATAL_SIGNALS.get(fatal[1].strip())
+    if crash:
+        add_facts(connection, worker_id, [crash])
+        if row.signal is None and row.exit_code is None:
+            values["signal"] = crash.data.get("signal")
     if values:
         connection.execute(update(worker).where(worker.c.id == worker_id).values(values))
     # Its children's journals were known before its own was read to the end.
     connection.execute(delete(pending_exit).where(pending_exit.c.reporter_id == worker_id))
+    learn(connection, worker_id, facts, rollups)
+
+
+def learn(connection: Connection, worker_id: int, facts: Sequence[Fact], rollups: Rollups) -> None:
+    """Enters facts about a dead worker and concludes it: anew, where that had been done."""
+    add_facts(connection, worker_id, facts)
+    ended = next((fact.data for fact in facts if fact.kind == EXIT), None)
+    if ended is not None:
+        unknown = worker.c.signal.is_(None) & worker.c.exit_code.is_(None)
+        connection.execute(
+            update(worker)
+            .where(worker.c.id == worker_id, unknown)
+            .values(signal=ended.get("signal"), exit_code=ended.get("exit_code"))
+        )
     conclude(connection, worker_id, rollups)
 
 
@@ -136,7 +144,9 @@ def conclude(connection: Connection, worker_id: int, rollups: Rollups) -> None:
         (incident_id,) = made.inserted_primary_key or (None,)
     else:
         connection.execute(
-            update(incident).where(incident.c.id == incident_id).values(died_ns=dead.died_ns)
+            update(incident)
+            .where(incident.c.id == incident_id)
+            .values(died_ns=dead.died_ns, kind=DEATH)
         )
     connection.execute(update(request).where(unfinished).values(incident_id=incident_id))
 
@@ -167,14 +177,16 @@ def _child_of(reporter_id: int, pid: int, start_ticks: int) -> ColumnElement[boo
     return exists & (worker.c.pid == pid) & (worker.c.start_ticks == start_ticks)
 
 
-def _enter(connection: Connection, worker_id: int, wall_ns: int, code: int) -> None:
-    by_signal = code < 0
+def _enter(connection: Connection, worker_id: int, seen: Exit) -> None:
+    """What the master says of a child's end counts before what others say."""
+    fact = exit_fact("master", seen.wall_ns, seen.pid, seen.code)
+    add_facts(connection, worker_id, [fact])
     connection.execute(
         update(worker)
         .where(worker.c.id == worker_id)
         .values(
-            died_ns=wall_ns,
-            signal=signal_name(-code) if by_signal else None,
-            exit_code=None if by_signal else code,
+            died_ns=seen.wall_ns,
+            signal=fact.data.get("signal"),
+            exit_code=fact.data.get("exit_code"),
         )
     )

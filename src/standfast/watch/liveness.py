@@ -57,6 +57,7 @@ class Liveness:
         self._died_ns: dict[Process, int] = {}
         self._fds: dict[Process, int] = {}
         self._watched: dict[int, Process] = {}
+        self._pids: dict[Process, int] = {}
         self._poll = select.poll()
 
     def states(self, processes: Iterable[Process]) -> dict[Process, str]:
@@ -97,9 +98,14 @@ class Liveness:
         """When a process that had been seen alive was seen dead, in nanoseconds of the epoch."""
         return self._died_ns.get(process)
 
+    def pid(self, process: Process) -> int | None:
+        """By which number a process goes here, or went when it was last seen alive."""
+        return self._pids.get(process)
+
     def forget(self, process: Process) -> None:
         """Watches a process no more."""
         self._let_go(process)
+        self._pids.pop(process, None)
         self._alive.discard(process)
         self._died_ns.pop(process, None)
 
@@ -116,6 +122,7 @@ class Liveness:
                 os.close(fd)
             return self._dead(process)
         self._alive.add(process)
+        self._pids[process] = pid
         if fd is not None:
             self._fds[process] = fd
             self._watched[fd] = process

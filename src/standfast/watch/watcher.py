@@ -18,10 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from standfast.errors import StandfastError
 from standfast.store import writing
+from standfast.store.evidence import Fact
 from standfast.store.tables import request
 
 from . import deaths
 from .batch import Batch
+from .evidence import Death, Living, Observer
 from .folder import WorkerFiles, delete, read_fault, scan
 from .liveness import DEAD, HIDDEN, Liveness
 from .register import Register
@@ -65,6 +67,7 @@ class Watcher:
         self._told: set[str] = set()
         self._progress = progress
         self._liveness = Liveness()
+        self._observer = Observer()
         self._housekeeping_at = 0.0
         self._total_bytes = 0
         #: Requests stored since the start, and records that said nothing.
@@ -129,6 +132,7 @@ class Watcher:
         for worker in self._workers.values():
             worker.close()
         self._liveness.close()
+        self._observer.close()
 
     def _start_afresh(self) -> None:
         """Forgets what was read and not stored."""
@@ -145,6 +149,7 @@ class Watcher:
         """One round; whether another one may find more at once."""
         self._see_who_lives()
         more = self._look_around()
+        self._observer.look(self._living())
         finished = []
         for worker in self._workers.values():
             whole = self._read(worker)
@@ -167,6 +172,14 @@ class Watcher:
                     f"{worker.files.folder.name}: workers run in another pid namespace, so their"
                     " deaths cannot be seen; run the watcher in it, or on the host itself"
                 )
+
+    def _living(self) -> list[Living]:
+        found = []
+        for worker in self._workers.values():
+            pid = self._liveness.pid(worker.process)
+            if not worker.dead and pid is not None:
+                found.append(Living(worker.source.worker_id, worker.process, pid))
+        return found
 
     def _look_around(self) -> bool:
         """Finds the files of all workers; whether there is one whose life is not known yet."""
@@ -224,6 +237,7 @@ class Watcher:
         batch = self._batch
         if changed or finished:
             batch.seal()
+            facts = {dead.source.worker_id: self._facts_of(dead) for dead in finished}
             with writing(self._engine) as connection:
                 batch.store(connection)
                 for worker in changed:
@@ -239,6 +253,7 @@ class Watcher:
                         seen_ns=self._liveness.died_ns(worker.process),
                         fault=fault,
                         fault_ns=fault_ns,
+                        facts=facts[worker.source.worker_id],
                     )
                 batch.rollups.store(connection)
         for worker in changed + finished:
@@ -252,6 +267,15 @@ class Watcher:
         if self._progress and (changed or finished):
             done = self._total_bytes - self._bytes_left()
             self._progress(self.requests, max(done, 0), self._total_bytes)
+
+    def _facts_of(self, dead: Worker) -> list[Fact]:
+        """What is to be seen of a death; asked for before the store is locked."""
+        alive_ns = dead.source.last_seen_ns
+        died_ns = self._liveness.died_ns(dead.process) or alive_ns
+        pid = self._liveness.pid(dead.process)
+        return self._observer.facts(
+            Death(dead.source.worker_id, dead.process, pid, alive_ns, died_ns)
+        )
 
     def _bytes_left(self) -> int:
         return sum(worker.bytes_left() for worker in self._workers.values())
@@ -271,11 +295,14 @@ class Watcher:
         if now < self._housekeeping_at:
             return
         self._housekeeping_at = now + _HOUSEKEEPING_S
+        late = self._observer.late_facts()
         with writing(self._engine) as connection:
             living = [worker.source.worker_id for worker in self._workers.values()]
             batch = Batch()
             mine = request.c.worker_id.in_(living)
             deaths.fail_aborted(connection, mine, time.time_ns(), batch.rollups)
+            for death, facts in late:
+                deaths.learn(connection, death.worker_id, facts, batch.rollups)
             batch.rollups.store(connection)
         while self._expire() and time.monotonic() < now + _HOUSEKEEPING_SHARE_S:
             pass

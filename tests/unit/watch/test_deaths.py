@@ -10,7 +10,7 @@ from standfast.journal.format import ABORTED, RUNNING
 from standfast.journal.identity import Identity
 from standfast.store.tables import incident, ordinary_request, pending_exit, request, rollup, worker
 from standfast.watch import deaths, watcher
-from standfast.watch.deaths import signal_name
+from standfast.watch.facts import signal_name
 from tests.unit.watch.journals import SECOND, START_NS, House, Journal, dead, living
 
 FAULT = "Fatal Python error: Segmentation fault\n\nThread 0x00007f0000001000:\n  File x\n"

@@ -1,0 +1,118 @@
+"""Evidence: facts about a worker and its end, each with where and when it was read.
+
+A fact says what was seen, never what it means: that is for ``diagnose`` to conclude.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from .tables import evidence
+
+#: How the process ended. data: ``signal`` (name) or ``exit_code``; several sources may disagree.
+EXIT = "exit"
+#: The traceback that faulthandler wrote. data: ``signal``, ``thread`` (of the crash, as an int).
+TRACEBACK = "traceback"
+#: The kernel killed this process for want of memory. data: ``victim_pid``, ``rss_bytes``,
+#: ``scope`` ("cgroup" or "host"), ``cgroup``.
+OOM_KILL = "oom_kill"
+#: The same happened to a process that is none of the application's, on this host or in this
+#: cgroup. data: as above, and ``name``.
+NEIGHBOUR_OOM_KILL = "neighbour_oom_kill"
+#: A memory cgroup of this process counted out-of-memory kills. data: ``before``, ``after``,
+#: ``limit_bytes``, ``cgroup``.
+OOM_COUNTER = "oom_counter"
+#: The host's memory at the time. data: ``available_bytes``, ``total_bytes``,
+#: ``pressure_full_avg10`` (percent).
+HOST_MEMORY = "host_memory"
+#: The worker as sampled from outside. data: ``samples``: a list of [seconds before the end,
+#: rss_bytes, cpu_s, threads, descriptors]; ``descriptor_limit``.
+CURVE = "curve"
+#: The pre-forking master ended this worker after its time-out. data: ``signal``, ``timeout_s``.
+TIMEOUT = "timeout"
+#: The master ended this worker for another reason. data: ``signal``, ``reason``: "stop",
+#: "reload", "recycle".
+MASTER_SIGNAL = "master_signal"
+#: A request has been open for longer than a request may take. data: ``age_s``, ``request_id``.
+HANG = "hang"
+#: What the process was doing at a moment of its hang. data: ``thread`` where one was chosen.
+STACK = "stack"
+#: A line of a server's or the system's log about this process. data: ``log``.
+LOG = "log"
+#: The worker ended before it had served any request. data: as of EXIT.
+START_FAILURE = "start_failure"
+#: The host has been started anew since. data: ``old_boot_id``, ``booted_ns``.
+HOST_RESTART = "host_restart"
+#: A file system that the worker uses has no room. data: ``path``, ``free_bytes``, ``free_inodes``.
+DISK_FULL = "disk_full"
+#: A file system that the worker uses may not be written to. data: ``path``.
+DISK_READ_ONLY = "disk_read_only"
+#: No file handles. data: ``open``, ``limit``, ``scope`` ("process" or "host").
+NO_FILES = "no_files"
+#: No more processes or threads may be made. data: ``count``, ``limit``, ``scope`` ("cgroup",
+#: "host").
+NO_PROCESSES = "no_processes"
+#: The processors were busy. data: ``load_1m``, ``processors``, ``steal_share`` (0 to 1).
+LOAD = "load"
+#: The wall clock moved against the monotonic one. data: ``jump_s``.
+CLOCK_JUMP = "clock_jump"
+#: The database that the owner named could not be reached. data: ``address``, ``error``.
+DATABASE_DOWN = "database_down"
+#: Somebody stopped, restarted or reloaded the service. data: ``action``, ``unit``.
+SERVICE = "service"
+
+KINDS = (
+    EXIT, TRACEBACK, OOM_KILL, NEIGHBOUR_OOM_KILL, OOM_COUNTER, HOST_MEMORY, CURVE, TIMEOUT,
+    MASTER_SIGNAL, HANG, STACK, LOG, START_FAILURE, HOST_RESTART, DISK_FULL, DISK_READ_ONLY,
+    NO_FILES, NO_PROCESSES, LOAD, CLOCK_JUMP, DATABASE_DOWN, SERVICE,
+)  # fmt: skip
+
+#: Texts are kept up to so many characters.
+TEXT_LIMIT = 64 * 1024
+_MOST = 2**63 - 1
+
+
+class Fact(NamedTuple):
+    """One thing that was seen.
+
+    ``kind`` is one of ``KINDS``, ``source`` says where it was read (``pidfd``, ``/dev/kmsg``),
+    ``at_ns`` when it happened or was seen (nanoseconds of the epoch), ``text`` is the exact text
+    of the source where it is one, else a sentence; ``data`` has the numbers by their names.
+    """
+
+    kind: str
+    source: str
+    at_ns: int
+    text: str
+    data: Mapping[str, Any] = {}
+
+
+def add_facts(connection: Connection, worker_id: int, facts: Iterable[Fact]) -> None:
+    """Stores facts about a worker; the same fact twice is one."""
+    rows = [
+        {
+            "worker_id": worker_id,
+            "kind": fact.kind,
+            "source": fact.source[:64],
+            "at_ns": min(max(fact.at_ns, 0), _MOST),
+            "text": fact.text.replace("\0", "\\0")[:TEXT_LIMIT],
+            "data": json.dumps(dict(fact.data)),
+        }
+        for fact in facts
+    ]
+    if rows:
+        connection.execute(evidence.insert().prefix_with("OR IGNORE", dialect="sqlite"), rows)
+
+
+def facts_of(connection: Connection, worker_ids: Sequence[int]) -> dict[int, list[Fact]]:
+    """All facts by worker, in the order of time."""
+    found: dict[int, list[Fact]] = {worker_id: [] for worker_id in worker_ids}
+    wanted = select(evidence).where(evidence.c.worker_id.in_(worker_ids))
+    for row in connection.execute(wanted.order_by(evidence.c.at_ns, evidence.c.id)):
+        fact = Fact(row.kind, row.source, row.at_ns, row.text, json.loads(row.data))
+        found[row.worker_id].append(fact)
+    return found

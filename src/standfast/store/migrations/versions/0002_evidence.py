@@ -1,0 +1,39 @@
+"""Evidence, and hangs beside deaths."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+# SQLite numbers rows by itself only in a column of exactly this type.
+BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.add_column(
+        "incident",
+        sa.Column("kind", sa.String(length=10), server_default="death", nullable=False),
+    )
+    op.create_table(
+        "evidence",
+        sa.Column("id", BIG_ID, nullable=False),
+        sa.Column("worker_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("at_ns", sa.BigInteger(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["worker_id"], ["worker.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("worker_id", "kind", "source", "at_ns"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("evidence")
+    op.drop_column("incident", "kind")
