@@ -1,0 +1,1 @@
+"""Why workers died: suspects, verdict, replay."""

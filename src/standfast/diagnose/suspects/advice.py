@@ -1,0 +1,89 @@
+"""Whether the data suffice, and how many more incidents would."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .candidates import Facts
+from .mixture import PSEUDO_INCIDENTS, Floats
+
+#: The probability from which on a suspect counts as found.
+ENOUGH = 0.95
+
+# Beyond so many incidents, waiting for more is no advice.
+_PATIENCE = 100
+_DRAWS = 4_000
+
+
+class Contender(NamedTuple):
+    """A whole route or a pair of routes, as a suspect. ``explains`` is in incidents."""
+
+    trait: str
+    routes: tuple[str, ...]
+    probability: float
+    explains: float
+
+
+def advise(contenders: Sequence[Contender], blameless: float, facts: Facts) -> str:
+    """One sentence for people; ``contenders`` come with the best first.
+
+    ``blameless`` is the probability that deaths strike blindly. The sentence quotes traits, whose
+    texts are the client's and not to be trusted.
+    """
+    if not facts.requests:
+        return "No incident had a request in flight, so there is nothing to suspect."
+    if not contenders or blameless >= ENOUGH:
+        return "The incidents look as if they struck blindly, whatever was in flight."
+    first = contenders[0]
+    if first.probability >= ENOUGH:
+        return f"The incidents suffice: {first.trait} is to blame."
+    rival = contenders[1] if len(contenders) > 1 else None
+    if rival is None or blameless > rival.probability:
+        rival = Contender("blind chance", (), blameless, 0.0)
+    gain = information(first, rival, facts)
+    odds = first.probability / max(rival.probability, 1e-9)
+    lacking = math.log(ENOUGH / (1 - ENOUGH)) - math.log(odds)
+    more = max(1, math.ceil(lacking / gain)) if gain > 0 else math.inf
+    which = f"{first.trait} ({first.probability:.0%}) from {rival.trait} ({rival.probability:.0%})"
+    if more > _PATIENCE:
+        return (
+            f"More incidents alone will hardly tell {which}; evidence such as the crashing thread "
+            "would."
+        )
+    noun = "incident" if more == 1 else "incidents"
+    return f"About {more} more {noun} would tell {which}."
+
+
+def information(first: Contender, rival: Contender, facts: Facts) -> float:
+    """What one incident is expected to add to the log odds of ``first`` over ``rival``.
+
+    It is the Kullback-Leibler divergence of what the two predict, over simulated incidents of
+    which ``first`` causes its fitted share, with numbers in flight that are Poisson and
+    independent of each other. Of a rival without routes deaths are blind.
+    """
+    rng = np.random.default_rng(0)
+    explained = first.explains / first.probability
+    share = (explained + PSEUDO_INCIDENTS) / (facts.count + 2 * PSEUDO_INCIDENTS)
+    means = {
+        route: max(facts.seconds[route] / facts.worker_s, 1e-9)
+        for route in dict.fromkeys(first.routes + rival.routes)
+    }
+    numbers = {route: rng.poisson(mean, _DRAWS).astype(float) for route, mean in means.items()}
+    guilty = rng.random(_DRAWS) < share
+    for route in first.routes:
+        # What kills is there, besides what chance brings.
+        numbers[route] += guilty
+
+    def density(contender: Contender) -> Floats:
+        lift = np.ones(_DRAWS)
+        taken = dict.fromkeys(contender.routes, 0)
+        for route in contender.routes:
+            lift *= (numbers[route] - taken[route]) / means[route]
+            taken[route] += 1
+        return np.asarray(1 - share + share * lift)
+
+    return float(np.log(density(first) / density(rival)).mean())

@@ -1,0 +1,190 @@
+"""What may have killed: each route, traits within a route, pairs of routes, mere load."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from typing import TypeVar
+
+import numpy as np
+
+from .facts import CERTAIN, Exposure, Incident, Request
+from .mixture import Columns, Floats, Ints
+from .traits import KINDS, age_of, ages_of, traits_of
+
+#: Closed requests of a route that are looked at, evenly spaced, to learn its traits' exposure.
+SAMPLE = 5_000
+
+#: How the prior of one culprit is divided; routes share what pairs and load leave, and within a
+#: route its traits have this part.
+PAIRS_PRIOR = 0.1
+LOAD_PRIOR = 0.1
+WITHIN_PRIOR = 0.5
+
+# A trait of nearly all requests of a route is the route by another name.
+_NEARLY_ALL = 0.9
+
+_Key = TypeVar("_Key", str, tuple[str, str])
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One possible cause. ``requests`` index those that have the trait, over all incidents, and
+    ``weights`` are their parts in the lift of their incident. ``routes`` are those it takes: one,
+    a pair, or none in particular; ``prior`` is its part of the prior of one culprit.
+    """
+
+    kind: str
+    trait: str
+    routes: tuple[str, ...]
+    requests: Ints
+    weights: Floats
+    exposure_s: float
+    prior: float
+
+
+class Facts:
+    """Incidents and exposure as arrays: what all candidates are made from."""
+
+    def __init__(self, incidents: Sequence[Incident], exposure: Exposure) -> None:
+        self.requests: list[Request] = [r for incident in incidents for r in incident.requests]
+        sizes = [len(incident.requests) for incident in incidents]
+        self.count = len(sizes)
+        self.incident: Ints = np.repeat(np.arange(self.count), sizes)
+        self.evidence: Floats = np.clip(
+            np.array([r.evidence for r in self.requests], dtype=np.float64), 0.0, CERTAIN
+        )
+        self.exposure = exposure
+        self.worker_s = exposure.worker_s
+        self.seconds: dict[str, float] = defaultdict(float, exposure.routes)
+        for request in self.requests:
+            self.seconds[request.route] += request.duration_s
+        closed_s = sum(exposure.routes.values())
+        open_s = sum(request.duration_s for request in self.requests)
+        #: The mean duration of a request. One such request is added to every exposure, so that a
+        #: trait that was met only once does not look infinitely rare.
+        self.typical_s = (closed_s + open_s) / max(1, exposure.requests + len(self.requests))
+
+    def routes(self) -> list[Candidate]:
+        """Every route that was in flight in an incident."""
+        prior = (1 - PAIRS_PRIOR - LOAD_PRIOR) / max(1, len(self.seconds))
+        return [
+            self._candidate("route", route, (route,), indices, self.seconds[route], prior)
+            for route, indices in _grouped((r.route, i) for i, r in enumerate(self.requests))
+        ]
+
+    def load(self) -> Candidate:
+        """All requests alike: deaths that follow the number in flight, whatever it is."""
+        everything = range(len(self.requests))
+        seconds = sum(self.seconds.values())
+        return self._candidate("load", "any request", (), everything, seconds, LOAD_PRIOR)
+
+    def pairs(self, routes: Sequence[Candidate]) -> list[Candidate]:
+        """Races: two of ``routes`` in flight at once, or one of them twice.
+
+        Their time together is taken to be what chance makes it (the product of the two).
+        """
+        known = len(self.seconds)
+        prior = PAIRS_PRIOR / max(1, known * (known + 1) // 2)
+        pairs = (self._pair(a, b, prior) for a, b in combinations_with_replacement(routes, 2))
+        return [pair for pair in pairs if len(pair.requests)]
+
+    def within(self, route: Candidate) -> tuple[Candidate, list[Candidate]]:
+        """The traits that set apart some requests of ``route``; the route keeps half its prior."""
+        closed = self.exposure.within(route.trait)
+        closed = closed[:: max(1, -(-len(closed) // SAMPLE))]
+        sampled_s = sum(request.duration_s for request in closed)
+        scale = self.exposure.routes.get(route.trait, 0.0) / sampled_s if sampled_s > 0 else 0.0
+        seconds: dict[tuple[str, str], float] = defaultdict(float)
+        for request in closed:
+            _add_time(seconds, request, scale)
+        for index in route.requests:
+            _add_time(seconds, self.requests[index], 1.0)
+        tried = Counter(kind for kind, _ in seconds)
+        members = _grouped(
+            (trait, int(i))
+            for i in route.requests
+            for trait in {*traits_of(self.requests[i]), age_of(self.requests[i])}
+        )
+        share = route.prior * WITHIN_PRIOR / len(KINDS)
+        finer = [
+            self._candidate(
+                kind, name, route.routes, indices, seconds[kind, name], share / tried[kind], scale
+            )
+            for (kind, name), indices in members
+            if seconds[kind, name] <= _NEARLY_ALL * route.exposure_s
+        ]
+        kept = route.prior * (1 - WITHIN_PRIOR)
+        return Candidate(**{**vars(route), "prior": kept}), finer
+
+    def _candidate(
+        self,
+        kind: str,
+        trait: str,
+        routes: tuple[str, ...],
+        indices: Iterable[int],
+        seconds: float,
+        prior: float,
+        scale: float = 1.0,
+    ) -> Candidate:
+        chosen: Ints = np.fromiter(indices, dtype=np.intp)
+        # Of a trait not met in a sample, 1 in ``scale`` requests may have it nevertheless.
+        smoothed_s = seconds + self.typical_s * max(1.0, scale)
+        weights = self.evidence[chosen] * (self.worker_s / smoothed_s)
+        return Candidate(kind, trait, routes, chosen, weights, seconds, prior)
+
+    def _pair(self, a: Candidate, b: Candidate, prior: float) -> Candidate:
+        first = np.bincount(self.incident[a.requests], a.weights, self.count)
+        second = np.bincount(self.incident[b.requests], b.weights, self.count)
+        if a is b:
+            requests = a.requests
+            weights = a.weights * (first[self.incident[requests]] - a.weights)
+        else:
+            requests = np.concatenate([a.requests, b.requests])
+            weights = 0.5 * np.concatenate(
+                [
+                    a.weights * second[self.incident[a.requests]],
+                    b.weights * first[self.incident[b.requests]],
+                ]
+            )
+        there = weights > 1e-9
+        together_s = a.exposure_s * b.exposure_s / self.worker_s
+        routes = tuple(sorted([a.trait, b.trait]))
+        return Candidate(
+            "pair",
+            " + ".join(routes),
+            routes,
+            requests[there],
+            weights[there],
+            together_s,
+            prior,
+        )
+
+
+def columns_of(candidates: Sequence[Candidate], incident: Ints) -> Columns:
+    """The lifts of ``candidates``, each of which was in flight in some incident."""
+    starts, rows, values, total = [], [], [], 0
+    for candidate in candidates:
+        where, inverse = np.unique(incident[candidate.requests], return_inverse=True)
+        starts.append(total)
+        rows.append(where)
+        values.append(np.bincount(inverse, candidate.weights))
+        total += len(where)
+    return Columns(np.array(starts, dtype=np.intp), np.concatenate(rows), np.concatenate(values))
+
+
+def _add_time(seconds: dict[tuple[str, str], float], request: Request, scale: float) -> None:
+    """Adds the time that ``request`` had each of its traits."""
+    for trait in traits_of(request):
+        seconds[trait] += request.duration_s * scale
+    for trait, part in ages_of(request):
+        seconds[trait] += part * scale
+
+
+def _grouped(items: Iterable[tuple[_Key, int]]) -> list[tuple[_Key, list[int]]]:
+    groups: dict[_Key, list[int]] = {}
+    for key, index in items:
+        groups.setdefault(key, []).append(index)
+    return sorted(groups.items())
