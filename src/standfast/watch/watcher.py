@@ -23,7 +23,7 @@ from standfast.store.tables import request
 
 from . import deaths
 from .batch import Batch
-from .evidence import Death, Living, Observer
+from .evidence import Death, Living, Observer, all_collectors
 from .folder import WorkerFiles, delete, read_fault, scan
 from .liveness import DEAD, HIDDEN, Liveness
 from .register import Register
@@ -67,7 +67,7 @@ class Watcher:
         self._told: set[str] = set()
         self._progress = progress
         self._liveness = Liveness()
-        self._observer = Observer()
+        self._observer = Observer(all_collectors(self._settings))
         self._housekeeping_at = 0.0
         self._total_bytes = 0
         #: Requests stored since the start, and records that said nothing.

@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from .collector import Collector, Death, Living
 from .observer import Observer
+from .sources import all_collectors
 
-__all__ = ["Collector", "Death", "Living", "Observer"]
+__all__ = ["Collector", "Death", "Living", "Observer", "all_collectors"]

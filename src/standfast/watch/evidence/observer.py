@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from standfast.store.evidence import Fact
 
 from .collector import Collector, Death, Living
-from .exits import PidfdExits
 
 #: How often workers are looked at, in seconds.
 SAMPLE_S = 0.5
@@ -31,8 +30,8 @@ class _Recent:
 class Observer:
     """Looks at the living and asks every source about the dead."""
 
-    def __init__(self, collectors: Sequence[Collector] | None = None) -> None:
-        self._collectors = list(collectors) if collectors is not None else all_collectors()
+    def __init__(self, collectors: Sequence[Collector]) -> None:
+        self._collectors = list(collectors)
         self._recent: list[_Recent] = []
         self._look_at = 0.0
         self._known: set[int] = set()
@@ -79,8 +78,3 @@ class Observer:
         self._recent.remove(recent)
         for collector in self._collectors:
             collector.forget(recent.death)
-
-
-def all_collectors() -> list[Collector]:
-    """Every source that there is."""
-    return [PidfdExits()]
