@@ -133,11 +133,11 @@ def test_the_masters_word_gives_the_signal_or_the_exit_code(
         wait_until(lambda: house.rows(worker, signal=name, exit_code=code, pid=_child(house)))
         wait_until(lambda: house.rows(incident))
     finally:
-        master.kill()
+        master.terminate()
         master.join()
     assert len(house.rows(incident)) == 1
     wait_until(lambda: list((house.folder / "shop").iterdir()) == [])
-    assert len(house.rows(incident)) == 1, "the master's own end is none"
+    assert len(house.rows(incident)) == 1, "the master's own orderly end is none"
 
 
 def _child(house: House) -> int:
