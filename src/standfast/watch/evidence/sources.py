@@ -1,0 +1,15 @@
+"""Every source of evidence that there is."""
+
+from __future__ import annotations
+
+from standfast.watch.settings import Settings
+
+from .collector import Collector
+from .exits import PidfdExits
+
+
+def all_collectors(settings: Settings) -> list[Collector]:
+    """One of each, as the owner has chosen."""
+    return [
+        PidfdExits(),
+    ]
