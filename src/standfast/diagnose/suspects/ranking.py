@@ -12,7 +12,7 @@ from .advice import Contender, advise
 from .candidates import Candidate, Facts, columns_of
 from .facts import Exposure, Incident
 from .findings import Ranking, Suspect
-from .mixture import Floats, log_evidence
+from .mixture import FIRST, Floats, log_evidence
 from .search import CulpritSet, search
 
 #: The part of the resamples that lies between ``low`` and ``high``.
@@ -115,7 +115,7 @@ class _Weighed:
 def _weigh(facts: Facts) -> _Weighed:
     """First whole routes, pairs and load; then again with what is within the likeliest routes."""
     routes = facts.routes()
-    alone = log_evidence(columns_of(routes, facts.incident), np.ones(facts.count))
+    alone = log_evidence(columns_of(routes, facts.incident), np.ones(facts.count), FIRST)
     best: list[int] = np.argsort(-alone, kind="stable")[:_BEST].tolist()
     others = [facts.load(), *facts.pairs([routes[index] for index in best])]
     coarse = _search(facts, [*routes, *others])

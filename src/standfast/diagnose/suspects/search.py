@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .mixture import Columns, Fit, Floats, fit, log_evidence, log_mean, log_terms
+from .mixture import FIRST, FURTHER, Columns, Fit, Floats, fit, log_evidence, log_mean, log_terms
 
 #: The probability, beforehand, that no cause but the background is at work, and that there is
 #: one culprit more once there is one.
@@ -52,6 +52,11 @@ class CulpritSet:
         lifts = [self.columns.dense(member, self.incidents) for member in self.members]
         return fit(np.array(lifts).reshape(len(lifts), self.incidents).T)
 
+    @property
+    def next_shape(self) -> float:
+        """The shape of the prior on the share of the next culprit to join."""
+        return FURTHER if self.members else FIRST
+
     def resampled(self, times: Floats) -> Floats:
         """What the evidence, as a logarithm, changes by when incidents count ``times`` each.
 
@@ -61,7 +66,8 @@ class CulpritSet:
             return np.zeros(len(times))
         lifts = self.columns.dense(self.members[-1], self.incidents)
         terms = log_terms(lifts, self.parent.fit.density)
-        change: Floats = log_mean(times @ terms) - log_mean(terms.sum(axis=0))
+        shape = self.parent.next_shape
+        change: Floats = log_mean(times @ terms, shape) - log_mean(terms.sum(axis=0), shape)
         return self.parent.resampled(times) + change
 
 
@@ -75,7 +81,7 @@ def search(columns: Columns, priors: Floats, incidents: int) -> list[CulpritSet]
         larger: dict[tuple[int, ...], CulpritSet] = {}
         for parent in frontier:
             weights = parent.log_weight + _log_step(size) + np.log(priors)
-            weights += log_evidence(columns, parent.fit.density)
+            weights += log_evidence(columns, parent.fit.density, parent.next_shape)
             weights[list(parent.members)] = -np.inf
             for member in np.flatnonzero(weights > max(best, weights.max()) - _FLOOR):
                 members = (*parent.members, int(member))

@@ -1,0 +1,214 @@
+"""From the store to what the ranking of suspects starts from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from sqlalchemy import Connection, Engine, Row, func, select
+
+from standfast.store.evidence import TRACEBACK, facts_of
+from standfast.store.tables import (
+    FAILED,
+    SLOW,
+    UNFINISHED,
+    application,
+    incident,
+    ordinary_request,
+    request,
+    rollup,
+    route,
+    texts_of,
+    worker,
+)
+
+from .suspects import CERTAIN, Exposure, Incident, Request
+
+#: So many closed requests of a route are looked at to find what sets the deadly ones apart.
+SAMPLE = 5_000
+_MINUTE_NS = 60_000_000_000
+_DAY_HOURS = 24
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Incidents, the newest first, and the exposure of the same time.
+
+    ``ids`` has for each incident its own number and those of its requests, in the same order.
+    """
+
+    incidents: list[Incident]
+    ids: list[tuple[int, list[int]]]
+    exposure: Exposure
+
+
+def traffic(
+    engine: Engine, app: str, since_ns: int | None = None, excluded: Collection[int] = ()
+) -> Traffic | None:
+    """What happened to one application; None where nothing did.
+
+    ``since_ns`` is in nanoseconds of the epoch. ``excluded`` are numbers of incidents that no
+    request has caused: they say nothing of suspects.
+    """
+    start_ns = since_ns or 0
+    with engine.connect() as connection:
+        app_id = connection.execute(
+            select(application.c.id).where(application.c.name == app)
+        ).scalar()
+        if app_id is None:
+            return None
+        incidents, ids = _incidents(connection, app_id, start_ns, excluded)
+        worker_s = _worker_seconds(connection, app_id, start_ns)
+        routes, count = _routes(connection, app_id, start_ns)
+    if not incidents or worker_s <= 0:
+        return None
+    numbers = _route_numbers(engine, app_id)
+    exposure = Exposure(
+        worker_s, routes, count, lambda name: _closed(engine, numbers.get(name, ()), start_ns)
+    )
+    return Traffic(incidents, ids, exposure)
+
+
+def _incidents(
+    connection: Connection, app_id: int, start_ns: int, excluded: Collection[int]
+) -> tuple[list[Incident], list[tuple[int, list[int]]]]:
+    deaths = connection.execute(
+        select(incident)
+        .where(incident.c.application_id == app_id, incident.c.died_ns >= start_ns)
+        .order_by(incident.c.died_ns.desc(), incident.c.id.desc())
+    ).all()
+    deaths = [death for death in deaths if death.id not in excluded]
+    taken: dict[int, list[Row[Any]]] = {death.id: [] for death in deaths}
+    unfinished = (
+        select(request, route.c.template)
+        .join(route, route.c.id == request.c.route_id)
+        .join(incident, incident.c.id == request.c.incident_id)
+        .where(request.c.outcome == UNFINISHED, incident.c.application_id == app_id)
+        .order_by(request.c.begun_ns, request.c.id)
+    )
+    for row in connection.execute(unfinished):
+        if row.incident_id in taken:
+            taken[row.incident_id].append(row)
+    crashed = _crashing_threads(connection, [death.worker_id for death in deaths])
+    found = []
+    for death in deaths:
+        thread = crashed.get(death.worker_id)
+        found.append(Incident([_unfinished(row, death.died_ns, thread) for row in taken[death.id]]))
+    return found, [(death.id, [row.id for row in taken[death.id]]) for death in deaths]
+
+
+def _crashing_threads(connection: Connection, worker_ids: Sequence[int]) -> Mapping[int, int]:
+    found = {}
+    for worker_id, facts in facts_of(connection, worker_ids).items():
+        for fact in facts:
+            if fact.kind == TRACEBACK and isinstance(fact.data.get("thread"), int):
+                found[worker_id] = fact.data["thread"]
+    return found
+
+
+def _unfinished(row: Row[Any], died_ns: int, crashed_thread: int | None) -> Request:
+    certain = crashed_thread is not None and row.thread == crashed_thread
+    return _request(
+        row.template,
+        row.begun_ns,
+        max(died_ns - row.begun_ns, 0),
+        row.client,
+        row.method,
+        row.uri,
+        row.user_agent,
+        CERTAIN if certain else 1.0,
+    )
+
+
+def _request(
+    template: str,
+    begun_ns: int,
+    duration_ns: int,
+    client: str,
+    method: str,
+    uri: str,
+    user_agent: str,
+    evidence: float = 1.0,
+) -> Request:
+    query = uri.partition("?")[2]
+    return Request(
+        route=template,
+        duration_s=duration_ns / 1e9,
+        parameters=tuple(parse_qsl(query, keep_blank_values=True, errors="backslashreplace")),
+        client=client,
+        user_agent=user_agent,
+        method=method,
+        hour=begun_ns // (60 * _MINUTE_NS) % _DAY_HOURS,
+        evidence=evidence,
+    )
+
+
+def _worker_seconds(connection: Connection, app_id: int, start_ns: int) -> float:
+    """How long the application's workers lived since ``start_ns``, together."""
+    ended = func.coalesce(worker.c.died_ns, worker.c.last_seen_ns)
+    mine = (worker.c.application_id == app_id) & (ended > start_ns)
+    spans = connection.execute(select(worker.c.started_ns, ended.label("ended")).where(mine))
+    spans_ns = [max(row.ended - max(row.started_ns, start_ns), 0) for row in spans]
+    return float(sum(spans_ns)) / 1e9
+
+
+def _routes(connection: Connection, app_id: int, start_ns: int) -> tuple[dict[str, float], int]:
+    """Request-seconds by route, and the number of requests, of all that were closed."""
+    totals = connection.execute(
+        select(route.c.template, func.sum(rollup.c.duration_ns), func.sum(rollup.c.count))
+        .join(route, route.c.id == rollup.c.route_id)
+        .where(route.c.application_id == app_id, rollup.c.minute >= start_ns // _MINUTE_NS)
+        .group_by(route.c.template)
+    ).all()
+    return {name: duration / 1e9 for name, duration, _ in totals}, sum(n for *_, n in totals)
+
+
+def _route_numbers(engine: Engine, app_id: int) -> dict[str, list[int]]:
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(route.c.id, route.c.template).where(route.c.application_id == app_id)
+        )
+        numbers: dict[str, list[int]] = {}
+        for row in rows:
+            numbers.setdefault(row.template, []).append(row.id)
+    return numbers
+
+
+def _closed(engine: Engine, numbers: Sequence[int], start_ns: int) -> list[Request]:
+    """The last closed requests of a route: ordinary ones as long as they are kept, and the slow
+    and the failed."""
+    rows, kept = ordinary_request.c, request.c
+    with engine.connect() as connection:
+        plain = connection.execute(
+            select(ordinary_request, route.c.template)
+            .join(route, route.c.id == rows.route_id)
+            .where(rows.route_id.in_(numbers), rows.begun_ns >= start_ns)
+            .order_by(rows.id.desc())
+            .limit(SAMPLE)
+        ).all()
+        oldest = min((row.begun_ns for row in plain), default=time.time_ns())
+        whole = connection.execute(
+            select(request, route.c.template)
+            .join(route, route.c.id == kept.route_id)
+            .where(kept.route_id.in_(numbers), kept.begun_ns >= max(start_ns, oldest))
+            .where(kept.outcome.in_((SLOW, FAILED)))
+            .order_by(kept.id.desc())
+            .limit(SAMPLE)
+        ).all()
+    found = []
+    for row in plain:
+        client, method, uri, _, _, agent = texts_of(row.raw)
+        found.append(
+            _request(row.template, row.begun_ns, row.duration_ns, client, method, uri, agent)
+        )
+    for row in whole:
+        found.append(
+            _request(
+                row.template, row.begun_ns, row.duration_ns or 0, row.client, row.method, row.uri,
+                row.user_agent,
+            )
+        )  # fmt: skip
+    return found
