@@ -34,6 +34,7 @@ SCENARIOS = (
     *(Scenario(in_flight=16, incidents=number) for number in (3, 5, 20)),
     *(Scenario(in_flight=32, incidents=number) for number in (3, 5, 20)),
     Scenario(background=0.5),
+    Scenario(quiet=0.9),
     Scenario(routes=20),
     Scenario(routes=500),
     Scenario("two", incidents=20),

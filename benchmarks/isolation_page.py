@@ -14,10 +14,10 @@ def tables(figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"First suspect right, {cells[0]['trials']} sites a row (95 % interval for ours):\n"
         names = [*METHODS, "ours"]
         yield (
-            "| culprit | in flight | incidents | routes | background "
+            "| culprit | in flight | incidents | routes | background | quiet "
             f"| {' | '.join(names)} | within | falsely sure |"
         )
-        yield "| --- " * (7 + len(names)) + "|"
+        yield "| --- " * (8 + len(names)) + "|"
         for cell in cells:
             s, none = cell["scenario"], cell["scenario"]["culprit"] == "none"
             low, high = cell["interval"]
@@ -26,8 +26,8 @@ def tables(figures: Mapping[str, Any]) -> Iterator[str]:
             within = f"{cell['within']:.2f}" if s["culprit"] == "parameter" else ""
             yield (
                 f"| {s['culprit']} | {s['in_flight']} | {s['incidents']} | {s['routes']} "
-                f"| {s['background']:.0%} | {' | '.join(shares)} | {ours} | {within} "
-                f"| {cell['accused']:.3f} |"
+                f"| {s['background']:.0%} | {s['quiet']:.0%} | {' | '.join(shares)} | {ours} "
+                f"| {within} | {cell['accused']:.3f} |"
             )
     if rows := figures.get("calibration"):
         yield "\nWhat is said, and how often it is right (95 % interval):\n"

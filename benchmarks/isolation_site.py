@@ -40,7 +40,8 @@ class Scenario:
 
     ``in_flight`` is the mean in one worker, ``background`` the part of the deaths that no request
     causes, ``culprit`` one of ``CULPRITS``: any route with the same chance, two routes, one value
-    in ten of a route's parameter, two routes that meet, or nobody.
+    in ten of a route's parameter, two routes that meet, or nobody. ``quiet`` is the part of the
+    time in which workers serve nobody at all.
     """
 
     culprit: str = "route"
@@ -50,6 +51,7 @@ class Scenario:
     routes: int = 100
     zipf: float = 1.0
     requests_per_crash: float = 2_000
+    quiet: float = 0.0
 
     def __post_init__(self) -> None:
         if self.culprit not in CULPRITS:
@@ -57,8 +59,9 @@ class Scenario:
         for name in ("in_flight", "incidents", "routes", "requests_per_crash"):
             if not getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be at least 1")
-        if not 0 <= self.background < 1:
-            raise ValueError("background must be at least 0 and less than 1")
+        for name in ("background", "quiet"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and less than 1")
         if self.routes < 2:
             raise ValueError("routes must be at least 2")
 
@@ -236,7 +239,7 @@ class Site:
             return [self._request(*each) for each in zip(*columns, strict=True)]
 
         routes = {self.names[n]: float(seconds[n]) for n in np.flatnonzero(met)}
-        return Exposure(log.worker_s, routes, len(route), within)
+        return Exposure(log.worker_s / (1 - self.scenario.quiet), routes, len(route), within)
 
 
 def _first_death(begin: Floats, end: Floats, hazard: float, rng: np.random.Generator) -> float:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ SAMPLE = 5_000
 #: How the prior of one culprit is divided; routes share what pairs and load leave, and within a
 #: route its traits have this part.
 PAIRS_PRIOR = 0.1
-LOAD_PRIOR = 0.1
+LOAD_PRIOR = 0.05
 WITHIN_PRIOR = 0.5
 
 # A trait of nearly all requests of a route is the route by another name.
@@ -43,6 +43,13 @@ class Candidate:
     weights: Floats
     exposure_s: float
     prior: float
+
+
+class _Side(NamedTuple):
+    """One route of a pair in every incident: its lift, and the mean evidence of its requests."""
+
+    lift: Floats
+    evidence: Floats
 
 
 class Facts:
@@ -84,12 +91,13 @@ class Facts:
     def pairs(self, routes: Sequence[Candidate]) -> list[Candidate]:
         """Races: two of ``routes`` in flight at once, or one of them twice.
 
-        Their time together is taken to be what chance makes it (the product of the two).
+        They are taken to meet as often as chance has it. A pair that met in one incident alone
+        is left out: a race is a pattern.
         """
         known = len(self.seconds)
         prior = PAIRS_PRIOR / max(1, known * (known + 1) // 2)
         pairs = (self._pair(a, b, prior) for a, b in combinations_with_replacement(routes, 2))
-        return [pair for pair in pairs if len(pair.requests)]
+        return [pair for pair in pairs if len(np.unique(self.incident[pair.requests])) > 1]
 
     def within(self, route: Candidate) -> tuple[Candidate, list[Candidate]]:
         """The traits that set apart some requests of ``route``; the route keeps half its prior."""
@@ -119,6 +127,13 @@ class Facts:
         kept = route.prior * (1 - WITHIN_PRIOR)
         return Candidate(**{**vars(route), "prior": kept}), finer
 
+    def _side(self, route: Candidate) -> _Side:
+        rows = self.incident[route.requests]
+        lift = np.bincount(rows, route.weights, self.count)
+        number = np.maximum(np.bincount(rows, minlength=self.count), 1)
+        evidence = np.bincount(rows, self.evidence[route.requests], self.count)
+        return _Side(np.asarray(lift), np.asarray(evidence / number))
+
     def _candidate(
         self,
         kind: str,
@@ -136,19 +151,29 @@ class Facts:
         return Candidate(kind, trait, routes, chosen, weights, seconds, prior)
 
     def _pair(self, a: Candidate, b: Candidate, prior: float) -> Candidate:
-        first = np.bincount(self.incident[a.requests], a.weights, self.count)
-        second = np.bincount(self.incident[b.requests], b.weights, self.count)
+        """The race of ``a`` and ``b``, with half the blame of each death on either side.
+
+        That the site was busy when the worker died speaks for a pair no more than for a route:
+        else deaths in a burst of traffic would all be races. So the lift is that of one route
+        times how much more of the other was among the rest in flight than is on average.
+        """
+        others = np.maximum(np.bincount(self.incident, minlength=self.count) - 1, 1)
+        usual = sum(self.seconds.values()) / self.worker_s
+        first, second = self._side(a), self._side(b)
         if a is b:
             requests = a.requests
-            weights = a.weights * (first[self.incident[requests]] - a.weights)
+            weights = a.weights * (first.lift[self.incident[requests]] - a.weights)
         else:
+            # Where evidence points to one side, so does the blame.
+            total = np.maximum(first.evidence + second.evidence, 1e-300)
             requests = np.concatenate([a.requests, b.requests])
-            weights = 0.5 * np.concatenate(
+            weights = np.concatenate(
                 [
-                    a.weights * second[self.incident[a.requests]],
-                    b.weights * first[self.incident[b.requests]],
+                    a.weights * (second.lift * first.evidence / total)[self.incident[a.requests]],
+                    b.weights * (first.lift * second.evidence / total)[self.incident[b.requests]],
                 ]
             )
+        weights = weights * (usual / others)[self.incident[requests]]
         there = weights > 1e-9
         together_s = a.exposure_s * b.exposure_s / self.worker_s
         routes = tuple(sorted([a.trait, b.trait]))

@@ -43,13 +43,7 @@ def rank(
     ]
     found = sorted((s for s in found if s.probability >= _NOT_WORTH_TELLING), key=_order)
     suspects = [replace(suspect, rank=n) for n, suspect in enumerate(found[:limit], 1)]
-    routes = {(c.kind, c.trait): c.routes for c in weighed.candidates}
-    contenders = [
-        Contender(s.trait, routes[s.kind, s.trait], s.probability, s.explains)
-        for s in suspects
-        if s.kind in ("route", "pair")
-    ]
-    statement = advise(contenders, weighed.blameless(), facts)
+    statement = advise(weighed.contenders(suspects), weighed.blameless(), facts)
     return Ranking(suspects, weighed.culprits(), statement)
 
 
@@ -72,6 +66,25 @@ class _Weighed:
                 groups["route", route].add(index)
                 groups[candidate.kind, f"{route}: {candidate.trait}"].add(index)
         return groups
+
+    def contenders(self, suspects: Sequence[Suspect]) -> list[Contender]:
+        """Whole routes and pairs; after the first, each as what may be to blame in its stead."""
+        groups = self.groups()
+        routes = {(c.kind, c.trait): c.routes for c in self.candidates}
+        contenders: list[Contender] = []
+        first: set[int] = set()
+        for each in suspects:
+            if each.kind in ("route", "pair"):
+                members = groups[each.kind, each.trait]
+                instead = sum(
+                    s.probability
+                    for s in self.sets
+                    if first.isdisjoint(s.members) and not members.isdisjoint(s.members)
+                )
+                of = routes[each.kind, each.trait]
+                contenders.append(Contender(each.trait, of, instead, each.explains))
+                first = first or members
+        return contenders[:1] + sorted(contenders[1:], key=lambda c: -c.probability)
 
     def blameless(self) -> float:
         """The probability that deaths strike blindly, at any time or as the load has it."""
@@ -102,11 +115,9 @@ class _Weighed:
         for each in self.sets:
             for member, share in zip(each.members, each.fit.shares[1:], strict=True):
                 candidate = self.candidates[member]
-                # Load blames nobody in particular.
-                if candidate.kind != "load":
-                    density = each.fit.density[incident[candidate.requests]]
-                    parts = each.probability * share * candidate.weights / density
-                    np.add.at(blame, candidate.requests, parts)
+                density = each.fit.density[incident[candidate.requests]]
+                parts = each.probability * share * candidate.weights / density
+                np.add.at(blame, candidate.requests, parts)
         bounds = np.searchsorted(incident, np.arange(self.facts.count + 1)).tolist()
         values = blame.tolist()
         return [values[low:high] for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
