@@ -13,7 +13,10 @@ from .format import (
     END_FIXED,
     EXIT,
     EXIT_FIXED,
+    SIGNAL,
+    SIGNAL_FIXED,
     UNKNOWN,
+    WORKER,
     Header,
     pack_header,
     pack_record,
@@ -62,9 +65,19 @@ class AppendWriter:
         fixed = END_FIXED.pack(seq, duration_ns, cpu_ns, sent, status)
         self._append(pack_record(END, fixed + error, flags))
 
-    def exit(self, pid: int, start_ticks: int, code: int, wall_ns: int) -> None:
+    def exit(
+        self, pid: int, start_ticks: int, code: int, wall_ns: int, worker: bool = False
+    ) -> None:
         """Appends how a child of this process died: ``code`` from 0 up, or minus the signal."""
-        self._append(pack_record(EXIT, EXIT_FIXED.pack(wall_ns, start_ticks, pid, code)))
+        fixed = EXIT_FIXED.pack(wall_ns, start_ticks, pid, code)
+        self._append(pack_record(EXIT, fixed, WORKER if worker else 0))
+
+    def signal(
+        self, pid: int, start_ticks: int, signal: int, reason: int, timeout_ns: int, wall_ns: int
+    ) -> None:
+        """Appends that this process sends a worker a signal to end it; 0 is no time-out."""
+        fixed = SIGNAL_FIXED.pack(wall_ns, start_ticks, pid, signal, reason, timeout_ns)
+        self._append(pack_record(SIGNAL, fixed))
 
     def close(self) -> None:
         """Closes the file."""

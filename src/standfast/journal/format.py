@@ -25,6 +25,7 @@ VERSION = 1
 #: Record types. Any other type with a sound checksum is passed over by a reader.
 BEGIN = 0xB1
 END = 0xE1
+SIGNAL = 0xC1
 EXIT = 0xD1
 ROLL = 0xF1
 
@@ -39,6 +40,8 @@ RUNNING = 0x04
 ABORTED = 0x08
 #: The task that served the request was cancelled, as when the client has gone.
 CANCELLED = 0x10
+#: Flag of an exit record: the child was there to serve requests, whether or not it came to that.
+WORKER = 0x20
 
 #: Limits, in bytes. A field over its limit is cut and the record is flagged.
 URI_LIMIT = 8192
@@ -57,6 +60,7 @@ HEAD = struct.Struct("<HHI")
 BEGIN_FIXED = struct.Struct("<QqqQ")
 END_FIXED = struct.Struct("<QQQQH")
 EXIT_FIXED = struct.Struct("<qQIi")
+SIGNAL_FIXED = struct.Struct("<qQIBBxxQ")
 PREAMBLE = struct.Struct("<8sHHIQ")
 IDENTITY = struct.Struct("<IIQqqQQ")
 
@@ -129,6 +133,33 @@ class Exit(NamedTuple):
     start_ticks: int
     pid: int
     code: int
+    worker: bool = False
+
+
+#: Why a master signals one of its workers. OTHER: it does not say.
+OTHER = 0
+#: The worker gave no sign of life for as long as it may.
+TIMEOUT = 1
+#: The server is told to stop.
+STOP = 2
+#: The server is told to start its workers anew.
+RELOAD = 3
+#: The server is told to do with fewer workers.
+SCALE = 4
+
+
+class Signal(NamedTuple):
+    """A signal that a master sent to a living worker, to end it.
+
+    ``timeout_ns`` is how long the worker had had, None where no time-out played a part.
+    """
+
+    wall_ns: int
+    start_ticks: int
+    pid: int
+    signal: int
+    reason: int
+    timeout_ns: int | None
 
 
 def pack_record(kind: int, body: bytes, flags: int = 0) -> bytes:
@@ -269,12 +300,20 @@ def unpack_end(body: bytes, flags: int) -> End | None:
     )
 
 
-def unpack_exit(body: bytes) -> Exit | None:
+def unpack_exit(body: bytes, flags: int = 0) -> Exit | None:
     """The exit record in ``body``, or None where it is too short to be one."""
     if len(body) < EXIT_FIXED.size:
         return None
     wall, ticks, pid, code = EXIT_FIXED.unpack_from(body)
-    return Exit(wall, ticks, pid, code)
+    return Exit(wall, ticks, pid, code, bool(flags & WORKER))
+
+
+def unpack_signal(body: bytes) -> Signal | None:
+    """The signal record in ``body``, or None where it is too short to be one."""
+    if len(body) < SIGNAL_FIXED.size:
+        return None
+    wall, ticks, pid, signal, reason, timeout = SIGNAL_FIXED.unpack_from(body)
+    return Signal(wall, ticks, pid, signal, reason, timeout or None)
 
 
 def _decode(data: bytes) -> str:

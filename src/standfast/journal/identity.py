@@ -57,8 +57,8 @@ def start_ticks(pid: int) -> int:
 def boot_id() -> str:
     """The kernel's name for the time since the host started, or an empty text."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            return file.read().decode("latin-1").strip()
     except OSError:
         return ""
 

@@ -23,15 +23,16 @@ from .format import (
     RECORD_LIMIT,
     ROLL,
     SEGMENT_LIMIT,
+    SIGNAL,
     Header,
     unpack_header,
 )
 
 #: How many bytes a search for the next whole record may put through the checksum, for each byte
-#: that it searches. Random bytes need 64: one place in eight, of these one in 64 with a known
+#: that it searches. Random bytes need 80: one place in eight, of these one in 51 with a known
 #: type, and then half of the largest record.
 _SEARCH_COST = 128
-_TYPE = re.compile(b"[%c%c%c%c]" % (BEGIN, END, EXIT, ROLL))
+_TYPE = re.compile(b"[%c%c%c%c%c]" % (BEGIN, END, EXIT, SIGNAL, ROLL))
 #: What stands where a record is to come; its checksum may be there already.
 _NOTHING_YET = (b"", bytes(4))
 _checksum = zlib.adler32

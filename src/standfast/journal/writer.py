@@ -23,7 +23,10 @@ from .format import (
     LOST_OFFSET,
     ROLL,
     SEGMENT_LIMIT,
+    SIGNAL,
+    SIGNAL_FIXED,
     UNKNOWN,
+    WORKER,
     Header,
     pack_header,
 )
@@ -177,9 +180,19 @@ class Writer:
         """Writes an end record; ``status`` 0 means that the application gave none."""
         self.append(kind, pack_end(seq, duration_ns, cpu_ns, sent, status) + error)
 
-    def exit(self, pid: int, start_ticks: int, code: int, wall_ns: int) -> None:
+    def exit(
+        self, pid: int, start_ticks: int, code: int, wall_ns: int, worker: bool = False
+    ) -> None:
         """Writes how a child of this process died: ``code`` from 0 up, or minus the signal."""
-        self.append(EXIT << 16, EXIT_FIXED.pack(wall_ns, start_ticks, pid, code))
+        kind = (WORKER << 24 if worker else 0) | EXIT << 16
+        self.append(kind, EXIT_FIXED.pack(wall_ns, start_ticks, pid, code))
+
+    def signal(
+        self, pid: int, start_ticks: int, signal: int, reason: int, timeout_ns: int, wall_ns: int
+    ) -> None:
+        """Writes that this process sends a worker a signal to end it; 0 is no time-out."""
+        fixed = SIGNAL_FIXED.pack(wall_ns, start_ticks, pid, signal, reason, timeout_ns)
+        self.append(SIGNAL << 16, fixed)
 
     def _wait(self) -> bool:
         """Takes the baton when another thread lays it down; False when that takes too long.

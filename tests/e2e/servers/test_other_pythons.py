@@ -175,11 +175,16 @@ def test_a_python_that_is_too_old_starts_unharmed_and_unrecorded(version: str) -
 def test_the_sitecustomize_of_a_python_that_is_too_old_still_runs(
     version: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text("print('the own one runs')")
-    program = "import sys; print('PYTHONPATH', sys.path[1])"
+    # standfast itself is started with that PYTHONPATH too, and is one of the Pythons that it meets.
+    own = "import sys; print('the own one runs in %d.%d' % sys.version_info[:2])"
+    (tmp_path / "sitecustomize.py").write_text(own)
+    program = "import sys; print('PYTHONPATH ' + sys.path[1])"
     command: list[str | Path] = [interpreter(version), "-c", program]
     words = ["env", f"PYTHONPATH={tmp_path}", *standfast_run(tmp_path / "journal", command)]
-    assert output(words, tmp_path) == (0, f"the own one runs\nPYTHONPATH {tmp_path}\n", "")
+    status, said, errors = output(words, tmp_path)
+    assert (status, errors) == (0, "")
+    wanted = [f"the own one runs in {version}", f"PYTHONPATH {tmp_path}"]
+    assert said.splitlines() == [f"the own one runs in {RUNNING}", *wanted]
 
 
 def test_the_installation_of_standfast_itself_is_not_needed_by_the_application() -> None:

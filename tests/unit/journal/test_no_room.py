@@ -189,8 +189,9 @@ def test_a_full_disk_leaves_the_application_unharmed_and_recording_comes_back(
     (line,) = said.splitlines()
     assert line.startswith("standfast: cannot record requests: [Errno 28] No space left on device")
     (first, old), (second, new) = read_folder(journal)
-    assert first.ended and first.lost() == second.lost() == lost_in_all
-    begun = [kind_seq for kind_seq in zip(kinds(old + new), seqs(old + new), strict=True)]
+    assert first.ended and first.header is not None and second.header is not None
+    assert first.header.lost == second.header.lost == lost_in_all
+    begun = list(zip(kinds(old + new), seqs(old + new), strict=True))
     assert [seq for kind, seq in begun if kind == "begin"] == [*range(1, recorded_in_all + 1)]
     assert len(kinds(old)) + len(kinds(new)) == 2 * recorded_in_all
 

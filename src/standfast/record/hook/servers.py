@@ -16,6 +16,7 @@ from typing import Any, Callable
 
 from ..children import watch_children
 from ..errors import serving, stack_of
+from ..masters import watch_gunicorn, watch_hypercorn, watch_uvicorn
 from .imports import when_imported
 
 
@@ -203,7 +204,9 @@ _ACTIONS: dict[str, Callable[[ModuleType], None]] = {
     "werkzeug.serving": _werkzeug,
     "werkzeug.debug.tbtools": _werkzeug_debugger,
     "wsgiref.simple_server": _wsgiref,
-    # The masters that start workers and are told how they died.
-    "gunicorn.arbiter": watch_children,
+    # The masters that start workers, signal them and are told how they died.
+    "gunicorn.arbiter": watch_gunicorn,
+    "uvicorn.supervisors.multiprocess": watch_uvicorn,
+    "hypercorn.run": watch_hypercorn,
     "multiprocessing.popen_fork": watch_children,
 }

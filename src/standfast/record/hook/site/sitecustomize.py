@@ -16,7 +16,8 @@ def _offer(folder):  # type: (str) -> None
     from importlib.util import spec_from_file_location
 
     places = {
-        "standfast": ("__init__.py", []),
+        # An empty list would be filled with the folder, and everything there be importable.
+        "standfast": ("__init__.py", [os.devnull]),
         "standfast.journal": ("journal/__init__.py", [os.path.join(folder, "journal")]),
         "standfast.record": ("record/__init__.py", [os.path.join(folder, "record")]),
         "standfast.wsgi": ("wsgi.py", None),
