@@ -16,7 +16,7 @@ from .format import (
     SIGNAL,
     SIGNAL_FIXED,
     UNKNOWN,
-    WORKER,
+    WORKER_EXIT,
     Header,
     pack_header,
     pack_record,
@@ -70,7 +70,7 @@ class AppendWriter:
     ) -> None:
         """Appends how a child of this process died: ``code`` from 0 up, or minus the signal."""
         fixed = EXIT_FIXED.pack(wall_ns, start_ticks, pid, code)
-        self._append(pack_record(EXIT, fixed, WORKER if worker else 0))
+        self._append(pack_record(EXIT, fixed, WORKER_EXIT if worker else 0))
 
     def signal(
         self, pid: int, start_ticks: int, signal: int, reason: int, timeout_ns: int, wall_ns: int

@@ -41,7 +41,7 @@ ABORTED = 0x08
 #: The task that served the request was cancelled, as when the client has gone.
 CANCELLED = 0x10
 #: Flag of an exit record: the child was there to serve requests, whether or not it came to that.
-WORKER = 0x20
+WORKER_EXIT = 0x20
 
 #: Limits, in bytes. A field over its limit is cut and the record is flagged.
 URI_LIMIT = 8192
@@ -305,7 +305,7 @@ def unpack_exit(body: bytes, flags: int = 0) -> Exit | None:
     if len(body) < EXIT_FIXED.size:
         return None
     wall, ticks, pid, code = EXIT_FIXED.unpack_from(body)
-    return Exit(wall, ticks, pid, code, bool(flags & WORKER))
+    return Exit(wall, ticks, pid, code, bool(flags & WORKER_EXIT))
 
 
 def unpack_signal(body: bytes) -> Signal | None:

@@ -26,7 +26,7 @@ from .format import (
     SIGNAL,
     SIGNAL_FIXED,
     UNKNOWN,
-    WORKER,
+    WORKER_EXIT,
     Header,
     pack_header,
 )
@@ -184,7 +184,7 @@ class Writer:
         self, pid: int, start_ticks: int, code: int, wall_ns: int, worker: bool = False
     ) -> None:
         """Writes how a child of this process died: ``code`` from 0 up, or minus the signal."""
-        kind = (WORKER << 24 if worker else 0) | EXIT << 16
+        kind = (WORKER_EXIT << 24 if worker else 0) | EXIT << 16
         self.append(kind, EXIT_FIXED.pack(wall_ns, start_ticks, pid, code))
 
     def signal(

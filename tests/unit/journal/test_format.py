@@ -14,15 +14,18 @@ from standfast.journal.format import (
     CUT_MARK,
     END_FIXED,
     ERROR_LIMIT,
+    EXIT_FIXED,
     FIELD_LIMIT,
     HEAD,
     HEADER_LIMIT,
     LOST_OFFSET,
     PREAMBLE,
     RECORD_LIMIT,
+    SIGNAL_FIXED,
     UNKNOWN,
     URI_LIMIT,
     WEBSOCKET,
+    WORKER_EXIT,
     Header,
     cut_text,
     pack_fields,
@@ -32,6 +35,7 @@ from standfast.journal.format import (
     unpack_end,
     unpack_exit,
     unpack_header,
+    unpack_signal,
 )
 from standfast.journal.identity import Identity
 from tests.unit.journal.segments import WORKER
@@ -178,7 +182,19 @@ def test_a_body_too_short_for_its_type_is_none_and_any_other_is_a_record(
 ) -> None:
     assert (unpack_begin(body, flags) is None) == (len(body) < 32)
     assert (unpack_end(body, flags) is None) == (len(body) < 34)
-    assert (unpack_exit(body) is None) == (len(body) < 24)
+    assert (unpack_exit(body, flags) is None) == (len(body) < 24)
+    assert (unpack_signal(body) is None) == (len(body) < 32)
+
+
+@given(u64, u64, st.integers(0, 2**32 - 1), st.integers(0, 255), st.integers(0, 255), u64)
+def test_a_masters_word_comes_back_as_it_was_packed(
+    wall_ns: int, ticks: int, pid: int, signal: int, reason: int, timeout_ns: int
+) -> None:
+    wall_ns -= 2**63
+    body = SIGNAL_FIXED.pack(wall_ns, ticks, pid, signal, reason, timeout_ns)
+    assert unpack_signal(body) == (wall_ns, ticks, pid, signal, reason, timeout_ns or None)
+    body = EXIT_FIXED.pack(wall_ns, ticks, pid, -signal)
+    assert unpack_exit(body, reason) == (wall_ns, ticks, pid, -signal, bool(reason & WORKER_EXIT))
 
 
 @given(st.integers(1, 255), st.binary(max_size=100), st.integers(0, 255))

@@ -23,6 +23,8 @@ from standfast.journal.format import (
     EXIT,
     EXIT_FIXED,
     FIELD_LIMIT,
+    SIGNAL,
+    SIGNAL_FIXED,
     UNKNOWN,
     URI_LIMIT,
     Begin,
@@ -69,6 +71,16 @@ class Died(NamedTuple):
     start_ticks: int
     code: int
     wall_ns: int
+    worker: bool = False
+
+
+class Signalled(NamedTuple):
+    pid: int
+    start_ticks: int
+    signal: int
+    reason: int
+    timeout_ns: int
+    wall_ns: int
 
 
 texts = st.one_of(
@@ -101,11 +113,21 @@ steps = st.lists(
             start_ticks=u64,
             code=st.integers(-(2**31), 2**31 - 1),
             wall_ns=i64,
+            worker=st.booleans(),
+        ),
+        st.builds(
+            Signalled,
+            pid=st.integers(0, 2**32 - 1),
+            start_ticks=u64,
+            signal=st.integers(0, 255),
+            reason=st.integers(0, 255),
+            timeout_ns=u64,
+            wall_ns=i64,
         ),
     ),
     max_size=12,
 )
-Step = Started | Ended | Died
+Step = Started | Ended | Died | Signalled
 
 
 def expected(written: list[Step]) -> list[Record]:
@@ -120,9 +142,12 @@ def expected(written: list[Step]) -> list[Record]:
         elif isinstance(step, Ended):
             values = (step.seq, step.duration_ns, step.cpu_ns, step.sent, step.status)
             records.append((END, step.flags, END_FIXED.pack(*values) + step.error))
-        else:
+        elif isinstance(step, Died):
             body = EXIT_FIXED.pack(step.wall_ns, step.start_ticks, step.pid, step.code)
-            records.append((EXIT, 0, body))
+            records.append((EXIT, 0x20 if step.worker else 0, body))
+        else:
+            told = (step.wall_ns, step.start_ticks, step.pid, *step[2:5])
+            records.append((SIGNAL, 0, SIGNAL_FIXED.pack(*told)))
     return records
 
 
@@ -136,8 +161,10 @@ def write_mapped(journal: Path, written: list[Step]) -> None:
             assert writer.begin(*step[:4], kind) == begun
         elif isinstance(step, Ended):
             writer.end(*step[:6], END << 16 | step.flags << 24)
-        else:
+        elif isinstance(step, Died):
             writer.exit(*step)
+        else:
+            writer.signal(*step)
     writer.close()
     assert writer.next_seq == begun + 1
     assert (writer.lost, writer.error) == (0, None)
@@ -150,8 +177,10 @@ def append(journal: Path, written: list[Step]) -> None:
             writer.begin(*step)
         elif isinstance(step, Ended):
             writer.end(*step)
-        else:
+        elif isinstance(step, Died):
             writer.exit(*step)
+        else:
+            writer.signal(*step)
     writer.close()
 
 
