@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import NamedTuple, TypeVar
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from .facts import CERTAIN, Exposure, Incident, Request
 from .mixture import Columns, Floats, Ints
-from .traits import KINDS, age_of, ages_of, traits_of
+from .traits import KINDS, traits_of
 
 #: Closed requests of a route that are looked at, evenly spaced, to learn its traits' exposure.
 SAMPLE = 5_000
@@ -100,11 +100,16 @@ class Facts:
         return [pair for pair in pairs if len(np.unique(self.incident[pair.requests])) > 1]
 
     def within(self, route: Candidate) -> tuple[Candidate, list[Candidate]]:
-        """The traits that set apart some requests of ``route``; the route keeps half its prior."""
+        """The traits that set apart some requests of ``route``; the route keeps half its prior.
+
+        There are none where nothing is known of the route's closed requests to compare with.
+        """
         closed = self.exposure.within(route.trait)
         closed = closed[:: max(1, -(-len(closed) // SAMPLE))]
         sampled_s = sum(request.duration_s for request in closed)
-        scale = self.exposure.routes.get(route.trait, 0.0) / sampled_s if sampled_s > 0 else 0.0
+        if sampled_s <= 0:
+            return route, []
+        scale = self.exposure.routes.get(route.trait, 0.0) / sampled_s
         seconds: dict[tuple[str, str], float] = defaultdict(float)
         for request in closed:
             _add_time(seconds, request, scale)
@@ -112,20 +117,23 @@ class Facts:
             _add_time(seconds, self.requests[index], 1.0)
         tried = Counter(kind for kind, _ in seconds)
         members = _grouped(
-            (trait, int(i))
-            for i in route.requests
-            for trait in {*traits_of(self.requests[i]), age_of(self.requests[i])}
+            (trait, int(i)) for i in route.requests for trait in traits_of(self.requests[i])
         )
         share = route.prior * WITHIN_PRIOR / len(KINDS)
-        finer = [
-            self._candidate(
-                kind, name, route.routes, indices, seconds[kind, name], share / tried[kind], scale
-            )
-            for (kind, name), indices in members
-            if seconds[kind, name] <= _NEARLY_ALL * route.exposure_s
-        ]
-        kept = route.prior * (1 - WITHIN_PRIOR)
-        return Candidate(**{**vars(route), "prior": kept}), finer
+        finer: dict[tuple[float, tuple[int, ...]], Candidate] = {}
+        for (kind, name), indices in sorted(members, key=lambda item: KINDS.index(item[0][0])):
+            exposure_s, prior = seconds[kind, name], share / tried[kind]
+            if exposure_s > _NEARLY_ALL * route.exposure_s:
+                continue
+            # The same requests by another name, such as a parameter that has but one value.
+            same = (round(exposure_s, 6), tuple(indices))
+            if same in finer:
+                finer[same] = replace(finer[same], prior=finer[same].prior + prior)
+            else:
+                finer[same] = self._candidate(
+                    kind, name, route.routes, indices, exposure_s, prior, scale
+                )
+        return replace(route, prior=route.prior * (1 - WITHIN_PRIOR)), list(finer.values())
 
     def _side(self, route: Candidate) -> _Side:
         rows = self.incident[route.requests]
@@ -204,8 +212,6 @@ def _add_time(seconds: dict[tuple[str, str], float], request: Request, scale: fl
     """Adds the time that ``request`` had each of its traits."""
     for trait in traits_of(request):
         seconds[trait] += request.duration_s * scale
-    for trait, part in ages_of(request):
-        seconds[trait] += part * scale
 
 
 def _grouped(items: Iterable[tuple[_Key, int]]) -> list[tuple[_Key, list[int]]]:

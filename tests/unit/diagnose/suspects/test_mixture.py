@@ -33,7 +33,9 @@ lifts = st.integers(1, 12).flatmap(
 
 def columns(*causes: list[float]) -> Columns:
     """The same without zeros; every cause has one entry at least."""
-    start, rows, values = [], [], []
+    start: list[int] = []
+    rows: list[int] = []
+    values: list[float] = []
     for cause in causes:
         start.append(len(rows))
         for row, value in enumerate(cause):
