@@ -180,6 +180,8 @@ def read_scenarios(file: Path) -> list[Scenario]:
     scenarios = []
     for number, table in enumerate(tables, 1):
         try:
+            if not isinstance(table, dict):
+                raise ValueError("it is not a table")
             for name, value in table.items():
                 if name not in types:
                     raise ValueError(f"no such setting: {name}; there are {', '.join(types)}")

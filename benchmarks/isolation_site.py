@@ -136,15 +136,14 @@ class Site:
         present = self.present[self.culprits]
         if kind == "pair":
             self.hazard = np.array([rate / float(present.prod())])
-        else:
-            part = 1.0 if self.value is None else 1 / _VALUES
-            # No hazard so high that most requests of the route would die.
-            self.hazard = np.minimum(
-                rate / max(count, 1) / (present * part), 1 / mean_s[self.culprits]
-            )
-        self.background_per_s = (
-            self.deaths_per_s if kind == "none" else self.deaths_per_s * self.scenario.background
-        )
+            self.background_per_s = self.deaths_per_s * self.scenario.background
+            return
+        part = 1.0 if self.value is None else 1 / _VALUES
+        # None so high that most requests of the route would die; the background keeps its part.
+        hazard = rate / max(count, 1) / (present * part)
+        self.hazard = np.minimum(hazard, 1 / mean_s[self.culprits])
+        killed = float((self.hazard * present * part).sum()) / (1 - self.scenario.background)
+        self.background_per_s = killed * self.scenario.background if count else self.deaths_per_s
 
     def truth(self) -> Truth:
         """Who is guilty."""
