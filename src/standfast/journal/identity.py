@@ -41,7 +41,7 @@ def of_this_process(app: str, server: str = "", revision: str = "") -> Identity:
 def worker_uid(host: str, boot_id: str, pid: int, start_ticks: int) -> str:
     """A name for a worker, the same wherever it is made: its pid and eight hex digits."""
     seed = "\0".join((host, boot_id, str(pid), str(start_ticks))).encode("utf-8", "replace")
-    return f"{pid}-{hashlib.blake2s(seed, digest_size=4).hexdigest()}"
+    return f"{pid}-{hashlib.sha256(seed).hexdigest()[:8]}"
 
 
 def start_ticks(pid: int) -> int:
