@@ -36,6 +36,7 @@ server.handle_request()
 
 
 def interpreter(version: str) -> Path:
+    """Skips where it is not there, under CI too: no package of the system brings all of them."""
     python = find_interpreter(version)
     if python is None:
         pytest.skip(f"no Python {version} on PATH or in pyenv")
