@@ -28,34 +28,43 @@ class Contender(NamedTuple):
     explains: float
 
 
-def advise(contenders: Sequence[Contender], blameless: float, facts: Facts) -> str:
-    """One sentence for people; ``contenders`` come with the best first.
+class Advice(NamedTuple):
+    """Whether the incidents suffice, in one sentence for people, and how many ``more`` would.
 
-    ``blameless`` is the probability that deaths strike blindly. The sentence quotes traits, whose
-    texts are the client's and not to be trusted.
+    None stands for more than it makes sense to wait for. The sentence quotes traits, whose texts
+    are the client's and not to be trusted.
+    """
+
+    statement: str
+    more: int | None
+
+
+def advise(contenders: Sequence[Contender], blameless: float, facts: Facts) -> Advice:
+    """What to make of the ``contenders``, which come with the best first.
+
+    The others' probabilities are of being to blame in its stead; ``blameless`` is the probability
+    that deaths strike blindly.
     """
     if not facts.requests:
-        return "No incident had a request in flight, so there is nothing to suspect."
+        return Advice("No incident had a request in flight, so there is nothing to suspect.", None)
     if not contenders or blameless >= ENOUGH:
-        return "The incidents look as if they struck blindly, whatever was in flight."
+        return Advice("The incidents look as if they struck blindly, whatever was in flight.", 0)
     first = contenders[0]
     if first.probability >= ENOUGH:
-        return f"The incidents suffice: {first.trait} is to blame."
+        return Advice(f"The incidents suffice: {first.trait} is to blame.", 0)
     rival = contenders[1] if len(contenders) > 1 else None
     if rival is None or blameless > rival.probability:
         rival = Contender("blind chance", (), blameless, 0.0)
     gain = information(first, rival, facts)
     odds = first.probability / max(rival.probability, 1e-9)
     lacking = math.log(ENOUGH / (1 - ENOUGH)) - math.log(odds)
-    more = max(1, math.ceil(lacking / gain)) if gain > 0 else math.inf
+    more = max(1, math.ceil(lacking / gain)) if gain > 0 else _PATIENCE + 1
     which = f"{first.trait} ({first.probability:.0%}) from {rival.trait} ({rival.probability:.0%})"
     if more > _PATIENCE:
-        return (
-            f"More incidents alone will hardly tell {which}; evidence such as the crashing thread "
-            "would."
-        )
+        hardly = f"More incidents alone will hardly tell {which}"
+        return Advice(f"{hardly}; evidence such as the crashing thread would.", None)
     noun = "incident" if more == 1 else "incidents"
-    return f"About {more} more {noun} would tell {which}."
+    return Advice(f"About {more} more {noun} would tell {which}.", more)
 
 
 def information(first: Contender, rival: Contender, facts: Facts) -> float:

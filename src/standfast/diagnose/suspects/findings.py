@@ -33,12 +33,14 @@ class Ranking:
 
     ``culprits`` has for each incident, in the order given, the probability of each of its
     requests, in the order given; what they lack to 1 is the probability that no one of them did
-    it. ``statement`` says in plain words whether the data suffice.
+    it. ``statement`` says in plain words whether the incidents suffice, and ``more`` about how
+    many more would; None where waiting for more is no advice.
     """
 
     suspects: list[Suspect]
     culprits: list[list[float]]
     statement: str
+    more: int | None
 
     def as_json(self) -> list[dict[str, Any]]:
         """The suspects, as ``report suspects --json`` shows them."""

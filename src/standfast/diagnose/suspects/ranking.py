@@ -34,7 +34,7 @@ def rank(
     """
     facts = Facts(incidents, exposure)
     if not facts.requests:
-        return Ranking([], [[] for _ in incidents], advise([], 1.0, facts))
+        return Ranking([], [[] for _ in incidents], *advise([], 1.0, facts))
     weighed = _weigh(facts)
     resampled = weighed.resampled(_resample_counts(incidents, resamples))
     found = [
@@ -43,8 +43,8 @@ def rank(
     ]
     found = sorted((s for s in found if s.probability >= _NOT_WORTH_TELLING), key=_order)
     suspects = [replace(suspect, rank=n) for n, suspect in enumerate(found[:limit], 1)]
-    statement = advise(weighed.contenders(suspects), weighed.blameless(), facts)
-    return Ranking(suspects, weighed.culprits(), statement)
+    advice = advise(weighed.contenders(suspects), weighed.blameless(), facts)
+    return Ranking(suspects, weighed.culprits(), *advice)
 
 
 @dataclass(frozen=True)
