@@ -90,7 +90,7 @@ worker = Table(
 )
 
 #: What a pre-forking master saw of a child that has no row in ``worker`` yet. ``code`` from 0 up
-#: is an exit code, -N is signal N.
+#: is an exit code, -N is signal N; ``worker`` says that it was there to serve requests.
 pending_exit = Table(
     "pending_exit",
     metadata,
@@ -99,6 +99,20 @@ pending_exit = Table(
     Column("start_ticks", BigInteger, primary_key=True, autoincrement=False),
     Column("wall_ns", BigInteger, nullable=False),
     Column("code", Integer, nullable=False),
+    Column("worker", Boolean, nullable=False, default=False, server_default=false()),
+)
+
+#: What a master sent to a worker that has no row yet; see ``journal.format.Signal``.
+pending_signal = Table(
+    "pending_signal",
+    metadata,
+    Column("reporter_id", ForeignKey("worker.id"), primary_key=True),
+    Column("pid", BigInteger, primary_key=True, autoincrement=False),
+    Column("start_ticks", BigInteger, primary_key=True, autoincrement=False),
+    Column("wall_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("signal", Integer, nullable=False),
+    Column("reason", Integer, nullable=False),
+    Column("timeout_ns", BigInteger),
 )
 
 #: A path with its variable parts folded, such as ``/order/{int}``; ``kind`` is http or websocket.

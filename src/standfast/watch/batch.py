@@ -21,11 +21,14 @@ from standfast.journal.format import (
     END_FIXED,
     EXIT,
     RUNNING,
+    SIGNAL,
     WEBSOCKET,
     End,
     Exit,
+    Signal,
     unpack_end,
     unpack_exit,
+    unpack_signal,
 )
 from standfast.journal.reader import Record
 from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request, texts_of
@@ -77,7 +80,8 @@ class Batch:
 
     def __init__(self) -> None:
         self.rollups = Rollups()
-        self.exits: list[tuple[int, Exit]] = []
+        #: What masters say of their children, by the number of the master's row.
+        self.said: list[tuple[int, Exit | Signal]] = []
         #: Records that say nothing: ends without a begin, bodies too short.
         self.ignored = 0
         #: Requests that were closed.
@@ -149,8 +153,8 @@ class Batch:
                 # Python's sqlite3 takes a bytearray as it is and asks its adapters about bytes.
                 row = (wall_ns, duration_ns, route, worker_id, seq, status or None, bytearray(raw))
                 append(row)
-            elif kind == EXIT:
-                self._exit(worker_id, body)
+            else:
+                self._hear(worker_id, kind, flags, body)
         for body in answered.values():
             self._close(source, RUNNING, body)
         source.last_seen_ns = max(source.last_seen_ns, begun_ns, min(ended_ns, _MOST))
@@ -165,7 +169,7 @@ class Batch:
         self._held.clear()
 
     def store(self, connection: Connection) -> None:
-        """Writes everything but the exits and the roll-ups, to which deaths may add more."""
+        """Writes everything but what masters say and the roll-ups, to which deaths may add."""
         self._close_late(connection)
         if self._kept:
             # A hostile journal may begin the same request twice; the first one counts.
@@ -179,12 +183,19 @@ class Batch:
             connection.exec_driver_sql(str(statement), self._ordinary)
         self.closed += len(self._ordinary)
 
-    def _exit(self, worker_id: int, body: bytes) -> None:
-        record = unpack_exit(body)
-        if record is None or record.start_ticks > _MOST:
+    def _hear(self, worker_id: int, kind: int, flags: int, body: bytes) -> None:
+        """Takes in any other record: what a master says, or a type of a later version."""
+        said: Exit | Signal | None
+        if kind == EXIT:
+            said = unpack_exit(body, flags)
+        elif kind == SIGNAL:
+            said = unpack_signal(body)
+        else:
+            return
+        if said is None or said.wall_ns < 0 or max(number or 0 for number in said) > _MOST:
             self.ignored += 1
         else:
-            self.exits.append((worker_id, record))
+            self.said.append((worker_id, said))
 
     def _close_both(
         self, source: Source, answered: dict[int, bytes], flags: int, body: bytes

@@ -6,12 +6,11 @@ of a pre-forking master may come before, after or instead of what the watcher sa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
-from standfast.journal.format import Exit
 from standfast.store.evidence import EXIT, Fact, add_facts
 from standfast.store.tables import (
     DEATH,
@@ -19,56 +18,16 @@ from standfast.store.tables import (
     OPEN,
     UNFINISHED,
     incident,
-    pending_exit,
     request,
     worker,
 )
 
-from .facts import exit_fact, traceback_fact
+from .facts import traceback_fact
 from .outcome import ABORTED_WAIT_NS
 from .rollups import Rollups
 
 #: Signals that ask a process to stop or to do something; dying of one is no incident by itself.
 _ORDERLY = frozenset({"SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"})
-_NAMES = ("application_id", "host", "boot_id", "pid_namespace")
-
-
-def store_exits(
-    connection: Connection,
-    exits: Collection[tuple[int, Exit]],
-    reading: Collection[int],
-    rollups: Rollups,
-) -> None:
-    """Enters what masters saw of their children, given with the number of the master's own row.
-
-    ``reading`` are the workers whose journals are still being read: those are not concluded yet.
-    """
-    for reporter_id, seen in exits:
-        worker_id = connection.execute(
-            select(worker.c.id).where(_child_of(reporter_id, seen.pid, seen.start_ticks))
-        ).scalar()
-        if worker_id is None:
-            insert = pending_exit.insert().prefix_with("OR IGNORE", dialect="sqlite")
-            connection.execute(insert, {"reporter_id": reporter_id, **seen._asdict()})
-            continue
-        _enter(connection, worker_id, seen)
-        if worker_id not in reading:
-            conclude(connection, worker_id, rollups)
-
-
-def apply_pending_exit(connection: Connection, worker_id: int) -> None:
-    """Enters what a master had said of this worker before anybody knew it."""
-    new = connection.execute(select(worker).where(worker.c.id == worker_id)).one()
-    masters = select(worker.c.id).where(*[worker.c[name] == getattr(new, name) for name in _NAMES])
-    said = (
-        pending_exit.c.reporter_id.in_(masters)
-        & (pending_exit.c.pid == new.pid)
-        & (pending_exit.c.start_ticks == new.start_ticks)
-    )
-    row = connection.execute(select(pending_exit).where(said)).first()
-    if row is not None:
-        _enter(connection, worker_id, Exit(row.wall_ns, row.start_ticks, row.pid, row.code))
-        connection.execute(delete(pending_exit).where(said))
 
 
 def bury(
@@ -99,8 +58,6 @@ def bury(
             values["signal"] = crash.data.get("signal")
     if values:
         connection.execute(update(worker).where(worker.c.id == worker_id).values(values))
-    # Its children's journals were known before its own was read to the end.
-    connection.execute(delete(pending_exit).where(pending_exit.c.reporter_id == worker_id))
     learn(connection, worker_id, facts, rollups)
 
 
@@ -130,7 +87,7 @@ def conclude(connection: Connection, worker_id: int, rollups: Rollups) -> None:
     )
     unfinished = mine & (request.c.outcome == UNFINISHED)
     took_along = connection.execute(select(request.c.id).where(unfinished)).first()
-    if took_along is None and not _is_bad(dead):
+    if took_along is None and not is_bad_end(dead.signal, dead.exit_code):
         return
     incident_id = connection.execute(
         select(incident.c.id).where(incident.c.worker_id == worker_id)
@@ -162,31 +119,8 @@ def fail_aborted(
         rollups.add(row.route_id, row.begun_ns, row.duration_ns, row.cpu_ns, row.sent, FAILED)
 
 
-def _is_bad(dead: Row[Any]) -> bool:
+def is_bad_end(signal: str | None, exit_code: int | None) -> bool:
     """Whether the known end of a worker is none that anybody asked for."""
-    if dead.signal is not None:
-        return dead.signal not in _ORDERLY
-    return bool(dead.exit_code)
-
-
-def _child_of(reporter_id: int, pid: int, start_ticks: int) -> ColumnElement[bool]:
-    """The worker of that pid and start where its master ran: pids are its master's words."""
-    master = worker.alias("master")
-    same = [worker.c[name] == master.c[name] for name in _NAMES]
-    exists = select(master.c.id).where(master.c.id == reporter_id, *same).exists()
-    return exists & (worker.c.pid == pid) & (worker.c.start_ticks == start_ticks)
-
-
-def _enter(connection: Connection, worker_id: int, seen: Exit) -> None:
-    """What the master says of a child's end counts before what others say."""
-    fact = exit_fact("master", seen.wall_ns, seen.pid, seen.code)
-    add_facts(connection, worker_id, [fact])
-    connection.execute(
-        update(worker)
-        .where(worker.c.id == worker_id)
-        .values(
-            died_ns=seen.wall_ns,
-            signal=fact.data.get("signal"),
-            exit_code=fact.data.get("exit_code"),
-        )
-    )
+    if signal is not None:
+        return signal not in _ORDERLY
+    return bool(exit_code)

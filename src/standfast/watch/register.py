@@ -12,9 +12,9 @@ from standfast.store import writing
 from standfast.store.tables import NAME_LIMIT, application, worker
 
 from .batch import Source
-from .deaths import apply_pending_exit
 from .folder import WorkerFiles, open_segment
 from .liveness import Process
+from .masters import apply_pending
 from .routes import Routes
 from .settings import Settings
 from .workers import Worker
@@ -109,6 +109,6 @@ def _row(connection: Connection, uid: str, application_id: int, header: Header) 
                 last_seen_ns=header.wall_ns,
             )
         )
-        apply_pending_exit(connection, (made.inserted_primary_key or (0,))[0])
+        apply_pending(connection, (made.inserted_primary_key or (0,))[0])
         row = connection.execute(same).one()
     return row

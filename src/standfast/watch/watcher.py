@@ -21,13 +21,14 @@ from standfast.store import writing
 from standfast.store.evidence import Fact
 from standfast.store.tables import request
 
-from . import deaths
+from . import deaths, masters
 from .batch import Batch
 from .evidence import Death, Living, Observer, all_collectors
 from .folder import WorkerFiles, delete, read_fault, scan
 from .liveness import DEAD, HIDDEN, Liveness
 from .register import Register
 from .retention import expire
+from .rollups import Rollups
 from .settings import Settings
 from .workers import Worker
 
@@ -144,11 +145,16 @@ class Watcher:
         self._batch = Batch()
         self._batch_records = 0
         self._batch_bytes = 0
+        #: Masters may have told of deaths of which nothing else is known.
+        self._unsettled = True
 
     def _pass(self) -> bool:
         """One round; whether another one may find more at once."""
         self._see_who_lives()
+        unsettled, self._unsettled = self._unsettled, False
         more = self._look_around()
+        if unsettled:
+            self._settle()
         self._observer.look(self._living())
         finished = []
         for worker in self._workers.values():
@@ -160,7 +166,27 @@ class Watcher:
             elif worker.dead:
                 finished.append(worker)
         self._store(finished)
-        return more
+        return more or self._unsettled
+
+    def _settle(self) -> None:
+        """Tells the workers that died before their first request from those whose journal has
+        been found by now."""
+        with writing(self._engine) as connection:
+            rollups = Rollups()
+            known = [worker.source.worker_id for worker in self._workers.values()]
+            failed = masters.settle(connection, known, rollups)
+            rollups.store(connection)
+        self._ask_about(failed)
+
+    def _ask_about(self, unseen: list[Death]) -> None:
+        """Has the sources asked about deaths of which only a master has told."""
+        known = [(death, self._observer.facts(death)) for death in unseen]
+        if known:
+            with writing(self._engine) as connection:
+                rollups = Rollups()
+                for death, facts in known:
+                    deaths.learn(connection, death.worker_id, facts, rollups)
+                rollups.store(connection)
 
     def _see_who_lives(self) -> None:
         states = self._liveness.states([worker.process for worker in self._workers.values()])
@@ -235,6 +261,7 @@ class Watcher:
         """Stores the batch and the deaths of ``finished``, then deletes what was read."""
         changed = [worker for worker in self._workers.values() if worker.changed]
         batch = self._batch
+        unseen: list[Death] = []
         if changed or finished:
             batch.seal()
             facts = {dead.source.worker_id: self._facts_of(dead) for dead in finished}
@@ -243,8 +270,13 @@ class Watcher:
                 for worker in changed:
                     worker.store(connection)
                 reading = {worker.source.worker_id for worker in self._workers.values()}
-                deaths.store_exits(connection, batch.exits, reading, batch.rollups)
+                if masters.store_said(connection, batch.said, reading, batch.rollups):
+                    self._unsettled = True
                 for worker in finished:
+                    # Its children's journals were known before its own was read to the end.
+                    reporter_id = worker.source.worker_id
+                    unseen += masters.settle(connection, [reporter_id], batch.rollups)
+                    masters.forget(connection, reporter_id)
                     fault, fault_ns = read_fault(worker.files)
                     deaths.bury(
                         connection,
@@ -256,6 +288,7 @@ class Watcher:
                         facts=facts[worker.source.worker_id],
                     )
                 batch.rollups.store(connection)
+        self._ask_about(unseen)
         for worker in changed + finished:
             worker.delete_read(self._warn, buried=worker in finished)
         for worker in finished:

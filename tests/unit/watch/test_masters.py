@@ -1,0 +1,220 @@
+"""What masters say of their workers reaches the store, whenever it is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standfast.journal import identity
+from standfast.journal.format import OTHER, RELOAD, SCALE, SIGNAL, SIGNAL_FIXED, STOP, TIMEOUT
+from standfast.journal.identity import Identity
+from standfast.store.tables import evidence, incident, pending_exit, pending_signal, worker
+from tests.unit.watch.journals import SECOND, START_NS, House, Journal, dead, living
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def a_worker() -> Identity:
+    return living()._replace(pid=2**22 + 5, start_ticks=5)
+
+
+def its_master(house: House) -> Journal:
+    master = house.journal(living())
+    master.request("/healthy")
+    return master
+
+
+def signalled(
+    master: Journal, who: Identity, sig: int, reason: int, timeout_s: float = 0, after_s: int = 0
+) -> None:
+    wall_ns = START_NS + after_s * SECOND
+    master.writer.signal(who.pid, who.start_ticks, sig, reason, int(timeout_s * 1e9), wall_ns)
+
+
+def died(master: Journal, who: Identity, code: int, *, was_worker: bool = True) -> None:
+    master.writer.exit(who.pid, who.start_ticks, code, START_NS + 2 * SECOND, was_worker)
+
+
+def facts(house: House, *kinds: str) -> list[tuple[str, dict[str, Any]]]:
+    rows = house.rows(evidence, source="master")
+    return [(row.kind, json.loads(row.data)) for row in rows if row.kind in kinds]
+
+
+@pytest.mark.parametrize("said", ["before", "with", "after"])
+def test_a_signal_is_a_fact_about_its_worker_whenever_it_is_said(house: House, said: str) -> None:
+    who, master = a_worker(), its_master(house)
+    if said == "before":
+        signalled(master, who, signal.SIGABRT, TIMEOUT, 2.5)
+        signalled(master, who, signal.SIGKILL, TIMEOUT, 2.5, after_s=1)
+        house.drain()
+        assert len(house.rows(pending_signal)) == 2
+        house.restart()
+    journal = house.journal(who)
+    journal.begin("/slow")
+    if said == "with":
+        signalled(master, who, signal.SIGABRT, TIMEOUT, 2.5)
+        signalled(master, who, signal.SIGKILL, TIMEOUT, 2.5, after_s=1)
+    house.drain()
+    if said == "after":
+        signalled(master, who, signal.SIGABRT, TIMEOUT, 2.5)
+        signalled(master, who, signal.SIGKILL, TIMEOUT, 2.5, after_s=1)
+    house.drain()
+    assert facts(house, "timeout", "master_signal") == [
+        ("timeout", {"signal": "SIGABRT", "timeout_s": 2.5}),
+        ("timeout", {"signal": "SIGKILL", "timeout_s": 2.5}),
+    ]
+    owners = {row.worker_id for row in house.rows(evidence, kind="timeout")}
+    assert owners == {house.row(worker, pid=who.pid).id}
+    assert house.rows(pending_signal) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "name"),
+    [(STOP, "stop"), (RELOAD, "reload"), (SCALE, "scale"), (OTHER, "other"), (200, "other")],
+)
+def test_any_reason_but_a_time_out_is_told_apart_from_one(
+    house: House, reason: int, name: str
+) -> None:
+    who, master = a_worker(), its_master(house)
+    house.journal(who).request()
+    signalled(master, who, signal.SIGTERM, reason)
+    house.drain()
+    assert facts(house, "timeout", "master_signal") == [
+        ("master_signal", {"signal": "SIGTERM", "reason": name})
+    ]
+
+
+def test_a_signal_alone_is_no_incident(house: House) -> None:
+    who, master = a_worker(), its_master(house)
+    house.journal(who).request()
+    signalled(master, who, signal.SIGTERM, STOP)
+    died(master, who, 0)
+    house.drain()
+    assert house.rows(incident) == []
+
+
+@pytest.mark.parametrize("code", [1, 3, 4, -9, -11])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_worker_that_died_before_its_first_request_is_one_incident(
+    house: House, code: int, restarted: bool
+) -> None:
+    who, master = a_worker(), its_master(house)
+    signalled(master, who, signal.SIGABRT, TIMEOUT, 30)
+    died(master, who, code)
+    if restarted:
+        # Killed as soon as the master's word is stored.
+        house.watcher._look_around()
+        house.watcher._settle()
+        house.watcher._read(next(iter(house.watcher._workers.values())))
+        house.watcher._store([])
+        assert house.rows(incident) == []
+        house.restart()
+    for _ in range(3):
+        house.drain()
+    row = house.row(worker, pid=who.pid)
+    told = house.row(incident)
+    assert (told.worker_id, told.died_ns) == (row.id, START_NS + 2 * SECOND)
+    assert row.uid == identity.worker_uid(who.host, who.boot_id, who.pid, who.start_ticks)
+    ended = {"exit_code": code} if code > 0 else {"signal": signal.Signals(-code).name}
+    ((_, data),) = facts(house, "start_failure")
+    assert data.pop("age_s") > 0
+    assert data == ended
+    assert facts(house, "exit", "timeout") == [
+        ("exit", ended),
+        ("timeout", {"signal": "SIGABRT", "timeout_s": 30.0}),
+    ]
+    assert house.rows(pending_exit) == house.rows(pending_signal) == []
+
+
+def test_a_master_that_dies_with_its_worker_is_heard(house: House) -> None:
+    who = dead()
+    master = house.journal(who._replace(pid=1000, start_ticks=10))
+    died(master, who, 3)
+    house.drain()
+    told = house.row(incident)
+    assert house.row(worker, id=told.worker_id).pid == who.pid
+    # Of an earlier boot: nobody can tell how long it lived.
+    assert facts(house, "start_failure") == [("start_failure", {"exit_code": 3})]
+    assert house.rows(pending_exit) == []
+
+
+@pytest.mark.parametrize("code", [0, -15, -1])
+def test_an_orderly_end_before_the_first_request_is_none(house: House, code: int) -> None:
+    who, master = a_worker(), its_master(house)
+    died(master, who, code)
+    house.drain()
+    house.drain()
+    assert house.rows(incident) == []
+    assert house.rows(worker, pid=who.pid) == []
+
+
+def test_a_child_that_was_no_worker_is_none(house: House) -> None:
+    who, master = a_worker(), its_master(house)
+    died(master, who, 1, was_worker=False)
+    house.drain()
+    house.drain()
+    assert house.rows(incident) == []
+
+
+def test_a_worker_whose_journal_is_found_in_time_is_no_start_failure(house: House) -> None:
+    who, master = a_worker(), its_master(house)
+    house.watcher._look_around()
+    # Its journal is made after the folder was looked through, and before the master is read.
+    journal = house.journal(who)
+    journal.begin("/killer")
+    died(master, who, -9)
+    looked = house.watcher._look_around
+    calls = iter([lambda: False])
+    house.watcher._look_around = lambda: next(calls, looked)()  # type: ignore[method-assign]
+    house.drain()
+    assert facts(house, "start_failure") == []
+    assert house.row(incident).worker_id == house.row(worker, pid=who.pid).id
+
+
+def test_what_two_masters_say_of_one_child_makes_one_worker(house: House) -> None:
+    who = a_worker()
+    one, other = its_master(house), house.journal(living()._replace(pid=1000, start_ticks=10))
+    died(one, who, 3)
+    died(other, who, 4)
+    house.drain()
+    house.drain()
+    assert len(house.rows(worker, pid=who.pid)) == 1
+    assert len(house.rows(incident)) == 1
+
+
+def test_what_a_master_of_another_folder_said_is_left_to_its_own_watcher(
+    house: House, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    neighbour = House(tmp_path / "elsewhere")
+    neighbour.engine, neighbour.watcher = house.engine, house.watcher
+    neighbour.watcher = neighbour.new_watcher()
+    who, master = a_worker(), its_master(house)
+    died(master, who, 3)
+    house.watcher._pass()
+    assert len(house.rows(pending_exit)) == 1
+    neighbour.drain()
+    assert house.rows(incident) == []
+    house.drain()
+    assert len(house.rows(incident)) == 1
+
+
+def test_hostile_numbers_in_a_masters_word_fit_their_columns(house: House) -> None:
+    master = house.journal(dead())
+    for wall_ns in (-(2**63), 0, 2**63 - 1):
+        for most in (0, 2**63 - 1, 2**64 - 1):
+            master.append(SIGNAL, SIGNAL_FIXED.pack(wall_ns, most, 2**32 - 1, 255, 255, most))
+            master.writer.exit(2**32 - 1, most, -(2**31), wall_ns, True)
+            master.writer.exit(os.getpid(), most, 2**31 - 1, wall_ns, True)
+    master.append(SIGNAL, b"")
+    house.drain()
+    assert house.watcher.ignored == 16
+    assert house.rows(pending_exit) == house.rows(pending_signal) == []
