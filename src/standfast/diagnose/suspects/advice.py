@@ -14,6 +14,8 @@ from .mixture import PSEUDO_INCIDENTS, Floats
 #: The probability from which on a suspect counts as found.
 ENOUGH = 0.95
 
+# The number of incidents that is said suffices in four cases of five: so many standard deviations.
+_CONFIDENCE = 0.84
 # Beyond so many incidents, waiting for more is no advice.
 _PATIENCE = 100
 _DRAWS = 4_000
@@ -55,23 +57,34 @@ def advise(contenders: Sequence[Contender], blameless: float, facts: Facts) -> A
     rival = contenders[1] if len(contenders) > 1 else None
     if rival is None or blameless > rival.probability:
         rival = Contender("blind chance", (), blameless, 0.0)
-    gain = information(first, rival, facts)
     odds = first.probability / max(rival.probability, 1e-9)
     lacking = math.log(ENOUGH / (1 - ENOUGH)) - math.log(odds)
-    more = max(1, math.ceil(lacking / gain)) if gain > 0 else _PATIENCE + 1
+    more = _incidents(lacking, *information(first, rival, facts))
     which = f"{first.trait} ({first.probability:.0%}) from {rival.trait} ({rival.probability:.0%})"
     if more > _PATIENCE:
         hardly = f"More incidents alone will hardly tell {which}"
         return Advice(f"{hardly}; evidence such as the crashing thread would.", None)
     noun = "incident" if more == 1 else "incidents"
-    return Advice(f"About {more} more {noun} would tell {which}.", more)
+    return Advice(f"About {more} more {noun} would tell {which}.", int(more))
 
 
-def information(first: Contender, rival: Contender, facts: Facts) -> float:
-    """What one incident is expected to add to the log odds of ``first`` over ``rival``.
+def _incidents(lacking: float, mean: float, deviation: float) -> float:
+    """How many incidents add up to ``lacking`` with confidence, if each brings about ``mean``.
 
-    It is the Kullback-Leibler divergence of what the two predict, over simulated incidents of
-    which ``first`` causes its fitted share, with numbers in flight that are Poisson and
+    Solves n * mean - confidence * deviation * sqrt(n) = lacking.
+    """
+    if mean <= 0:
+        return math.inf
+    spread = _CONFIDENCE * deviation
+    root = (spread + math.sqrt(spread**2 + 4 * mean * max(lacking, 0.0))) / (2 * mean)
+    return max(1, math.ceil(root**2))
+
+
+def information(first: Contender, rival: Contender, facts: Facts) -> tuple[float, float]:
+    """What one incident adds to the log odds of ``first`` over ``rival``: mean and deviation.
+
+    The mean is the Kullback-Leibler divergence of what the two predict. Both are over simulated
+    incidents, of which ``first`` causes its fitted share; numbers in flight are Poisson and
     independent of each other. Of a rival without routes deaths are blind.
     """
     rng = np.random.default_rng(0)
@@ -95,4 +108,5 @@ def information(first: Contender, rival: Contender, facts: Facts) -> float:
             taken[route] += 1
         return np.asarray(1 - share + share * lift)
 
-    return float(np.log(density(first) / density(rival)).mean())
+    added = np.log(density(first) / density(rival))
+    return float(added.mean()), float(added.std())
