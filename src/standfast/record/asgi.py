@@ -113,7 +113,6 @@ class _Request(Noted):
     status: int
 
     def send(self, message: dict[str, Any]) -> Awaitable[None]:
-        kind = message["type"]
         try:
             kind = message["type"]
             if kind == "http.response.body":
