@@ -130,8 +130,8 @@ def _start_failure(
         data["age_s"] = round((row.wall_ns - started_ns) / 1e9, 2)
         words += f", {data['age_s']:g} s after its start"
     fact = Fact(evidence.START_FAILURE, "master", row.wall_ns, words, data)
-    add_facts(connection, worker_id, [fact])
     apply_pending(connection, worker_id)
+    add_facts(connection, worker_id, [fact])
     conclude(connection, worker_id, rollups)
     process = Process(row.host, row.boot_id, row.pid_namespace, row.pid, row.start_ticks)
     here = row.pid_namespace in (identity.pid_namespace(), 0)

@@ -1,0 +1,243 @@
+"""Real masters end their workers, and the store holds why, in the master's own words."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standfast.store.tables import evidence, incident, request, worker
+from standfast.watch import Settings
+from tests.e2e.servers.serving import APPS, PATIENCE_S, Server, environment, serving, standfast_run
+from tests.unit.watch.journals import House, wait_until
+
+GUNICORN = ["gunicorn", "-b", "127.0.0.1:{port}"]
+SETTINGS = Settings(poll_s=0.05, keep_ordinary_s=1e9)
+
+
+@contextmanager
+def watched(server: Server, **settings: Any) -> Iterator[House]:
+    """The store that a watcher of this server fills; it watches while it is waited for."""
+    chosen = Settings(poll_s=0.05, keep_ordinary_s=1e9, **settings)
+    house = House(server.journal.parent, chosen)
+    try:
+        yield house
+    finally:
+        house.watcher.close()
+        house.engine.dispose()
+
+
+def until(house: House, what: Callable[[], Any]) -> None:
+    """Watches until ``what()`` is true."""
+
+    def look() -> Any:
+        house.drain()
+        return what()
+
+    wait_until(look, PATIENCE_S)
+
+
+def facts(house: House, pid: int, *kinds: str) -> list[tuple[str, dict[str, Any]]]:
+    """What is known of the worker of that pid, in the order of time."""
+    (row,) = house.rows(worker, pid=pid)
+    rows = sorted(house.rows(evidence, worker_id=row.id), key=lambda row: row.at_ns)
+    return [(row.kind, json.loads(row.data)) for row in rows if row.kind in kinds]
+
+
+def serving_pid(house: House, uri: str) -> int:
+    """The pid of the worker that has the request open or left it unfinished."""
+    until(house, lambda: house.rows(request, uri=uri))
+    (kept,) = house.rows(request, uri=uri)
+    return int(house.row(worker, id=kept.worker_id).pid)
+
+
+@pytest.mark.parametrize(
+    ("uri", "signals"), [("/sleep?60", ["SIGABRT"]), ("/stuck?60", ["SIGABRT", "SIGKILL"])]
+)
+def test_a_worker_that_gunicorn_times_out_has_the_time_out_as_evidence(
+    uri: str, signals: list[str]
+) -> None:
+    with (
+        serving(*GUNICORN, "--timeout", "2", "shop_wsgi:app") as server,
+        watched(server) as house,
+        ThreadPoolExecutor() as clients,
+    ):
+        clients.submit(server.get, uri)
+        pid = serving_pid(house, uri)
+        until(house, lambda: house.rows(incident))
+        until(house, lambda: facts(house, pid, "exit"))
+        found = facts(house, pid, "timeout", "master_signal")
+        assert found == [("timeout", {"signal": name, "timeout_s": 2.0}) for name in signals]
+        (fact,) = house.rows(evidence, kind="timeout")[:1]
+        assert fact.text == (
+            f"the master (pid {server.process.pid}) sent SIGABRT to its worker {pid}, which had"
+            " given no sign of life for longer than it may (2 s)"
+        )
+
+
+def test_a_worker_that_is_killed_from_outside_has_no_word_of_its_master() -> None:
+    with (
+        serving(*GUNICORN, "--timeout", "2", "shop_wsgi:app") as server,
+        watched(server) as house,
+        ThreadPoolExecutor() as clients,
+    ):
+        clients.submit(server.get, "/sleep?60")
+        pid = serving_pid(house, "/sleep?60")
+        os.kill(pid, signal.SIGKILL)
+        until(house, lambda: house.rows(evidence, kind="exit", source="master"))
+        assert facts(house, pid, "exit")[0] == ("exit", {"signal": "SIGKILL"})
+        assert facts(house, pid, "timeout", "master_signal", "start_failure") == []
+        assert house.row(incident).worker_id == house.row(worker, pid=pid).id
+
+
+def test_a_request_cut_off_by_a_stop_shows_that_gunicorn_was_stopping() -> None:
+    with (
+        serving(*GUNICORN, "--graceful-timeout", "1", "shop_wsgi:app") as server,
+        watched(server) as house,
+        ThreadPoolExecutor() as clients,
+    ):
+        clients.submit(server.get, "/sleep?60")
+        pid = serving_pid(house, "/sleep?60")
+        assert server.stop() == 0
+        until(house, lambda: house.rows(incident))
+        assert facts(house, pid, "timeout", "master_signal") == [
+            ("master_signal", {"signal": "SIGTERM", "reason": "stop"}),
+            ("master_signal", {"signal": "SIGKILL", "reason": "stop", "timeout_s": 1.0}),
+        ]
+        assert house.row(request).outcome == "unfinished"
+
+
+@pytest.mark.parametrize(
+    ("sig", "reason", "options"), [("SIGHUP", "reload", []), ("SIGTTOU", "scale", ["-w", "2"])]
+)
+def test_workers_that_gunicorn_lets_go_in_peace_are_no_incident(
+    sig: str, reason: str, options: list[str]
+) -> None:
+    with (
+        serving(*GUNICORN, *options, "shop_wsgi:app") as server,
+        watched(server) as house,
+        ThreadPoolExecutor() as clients,
+    ):
+        answers = [clients.submit(server.get, "/sleep?2.5") for _ in range(len(options) or 1)]
+        until(house, lambda: len(house.rows(request)) == len(answers))
+        server.process.send_signal(getattr(signal, sig))
+        until(house, lambda: house.rows(evidence, kind="master_signal"))
+        assert [answer.result() for answer in answers] == [(200, b"slept")] * len(answers)
+        until(house, lambda: house.rows(evidence, kind="exit", source="master"))
+        (told,) = house.rows(evidence, kind="master_signal")
+        assert json.loads(told.data) == {"signal": "SIGTERM", "reason": reason}
+        assert house.rows(incident) == []
+
+
+@contextmanager
+def starting(
+    folder: Path, *command: str, **variables: str
+) -> Iterator[tuple[House, subprocess.Popen[bytes]]]:
+    """A server that never comes to serve, under ``standfast run``: its store, its master."""
+    house = House(folder, SETTINGS)
+    process = subprocess.Popen(
+        standfast_run(house.folder, command),
+        cwd=APPS,
+        env=environment({"HOME": str(folder), **variables}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield house, process
+    finally:
+        house.watcher.close()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE_S)
+
+
+ANY_PORT = "127.0.0.1:0"
+
+
+def test_an_application_that_cannot_be_loaded_is_one_incident_a_worker(tmp_path: Path) -> None:
+    with starting(tmp_path, "gunicorn", "-b", ANY_PORT, "broken:app") as (house, _):
+        until(house, lambda: house.rows(evidence, kind="start_failure"))
+        (told,) = house.rows(evidence, kind="start_failure")
+        data = json.loads(told.data)
+        assert data["exit_code"] == 3
+        assert 0 < data["age_s"] < PATIENCE_S
+        row = house.row(worker, id=told.worker_id)
+        assert facts(house, row.pid, "exit", "start_failure") == [
+            ("exit", {"exit_code": 3}),
+            ("start_failure", data),
+        ]
+        until(house, lambda: list((house.folder / "shop").iterdir()) == [])
+        assert len(house.rows(incident, worker_id=row.id)) == 1
+        assert len(house.rows(evidence, kind="start_failure")) == 1
+
+
+def test_a_worker_that_is_killed_while_it_loads_is_an_incident(tmp_path: Path) -> None:
+    command = ["gunicorn", "-b", ANY_PORT, "broken:app"]
+    with starting(tmp_path, *command, SHOP_LOADS_S="60") as (house, master):
+        children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
+        wait_until(lambda: children.read_text().split())
+        (pid,) = map(int, children.read_text().split())
+        os.kill(pid, signal.SIGKILL)
+        until(house, lambda: house.rows(incident))
+        assert house.row(incident).worker_id == house.row(worker, pid=pid).id
+        kinds = [kind for kind, _ in facts(house, pid, "exit", "master_signal", "start_failure")]
+        assert kinds == ["exit", "start_failure"]
+
+
+def test_a_worker_that_does_not_answer_uvicorns_ping_has_that_as_evidence() -> None:
+    command = ["uvicorn", "--port", "{port}", "--workers", "2"]
+    with (
+        serving(*command, "--timeout-worker-healthcheck", "1", "shop_asgi:app") as server,
+        watched(server) as house,
+        ThreadPoolExecutor() as clients,
+    ):
+        clients.submit(server.get, "/sleep?60")
+        pid = serving_pid(house, "/sleep?60")
+        os.kill(pid, signal.SIGSTOP)
+        until(house, lambda: house.rows(evidence, kind="exit", source="master"))
+        assert facts(house, pid, "timeout", "master_signal") == [
+            ("timeout", {"signal": "SIGKILL", "timeout_s": 1.0})
+        ]
+        assert house.row(incident).worker_id == house.row(worker, pid=pid).id
+
+
+@pytest.mark.parametrize(("sig", "reason"), [("SIGHUP", "reload"), ("SIGTERM", "stop")])
+def test_uvicorn_says_why_it_lets_its_workers_go(sig: str, reason: str) -> None:
+    command = ["uvicorn", "--port", "{port}", "--workers", "2", "shop_asgi:app"]
+    with serving(*command) as server, watched(server) as house:
+        assert server.get("/")[0] == 200
+        until(house, lambda: house.rows(worker))
+        server.process.send_signal(getattr(signal, sig))
+        until(house, lambda: house.rows(evidence, kind="exit", source="master"))
+        (told,) = house.rows(evidence, kind="master_signal")
+        assert json.loads(told.data) == {"signal": "SIGTERM", "reason": reason}
+        assert house.rows(incident) == []
+
+
+def test_hypercorn_stops_all_workers_when_one_has_died() -> None:
+    command = ["hypercorn", "-w", "2", "-b", "127.0.0.1:{port}", "shop_asgi:app"]
+    with serving(*command) as server, watched(server) as house:
+
+        def both_have_served() -> bool:
+            server.get("/")
+            return len(house.rows(worker)) == 2
+
+        until(house, both_have_served)
+        killed, other = house.rows(worker)
+        os.kill(killed.pid, signal.SIGKILL)
+        until(house, lambda: facts(house, other.pid, "exit"))
+        assert facts(house, killed.pid, "master_signal") == []
+        assert facts(house, other.pid, "master_signal") == [
+            ("master_signal", {"signal": "SIGTERM", "reason": "stop"})
+        ]
+        assert house.row(incident).worker_id == killed.id
