@@ -1,4 +1,4 @@
-"""``standfast report``: crashes, slow and failed requests, and what is in flight."""
+"""``standfast report``: crashes, suspects, slow and failed requests, and what is in flight."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from standfast.cli import options
-from standfast.cli.tables import crop, duration, harmless, line_width, moment
+from standfast.cli.tables import Column, crop, duration, harmless, line_width, moment, print_table
 from standfast.errors import StandfastError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -23,11 +23,11 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Adds the command to the command line."""
     parser = subparsers.add_parser(
         "report",
-        help="show crashes, slow and failed requests, and what is in flight",
+        help="show crashes, suspects, slow and failed requests, and what is in flight",
         description="Shows what the watcher has stored. Ends with status 1 when crashes, slow or "
         "failed requests were found.",
     )
-    parser.add_argument("what", choices=("crashes", "slow", "errors", "inflight"))
+    parser.add_argument("what", choices=("crashes", "suspects", "slow", "errors", "inflight"))
     parser.add_argument(
         "--since", type=_since, metavar="WHEN", help="30m, 2h, 7d, or 2026-11-23T08:00 (UTC)"
     )
@@ -39,7 +39,13 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints one report."""
-    show = {"crashes": _crashes, "slow": _slow, "errors": _errors, "inflight": _in_flight}
+    show = {
+        "crashes": _crashes,
+        "suspects": _suspects,
+        "slow": _slow,
+        "errors": _errors,
+        "inflight": _in_flight,
+    }
     return show[arguments.what](arguments)
 
 
@@ -96,7 +102,7 @@ def _crashes(arguments: argparse.Namespace) -> int:
                 print("    no request was in flight")
         print()
         print(_in_words(found))
-        print("Next: standfast report crashes --json, or standfast report errors")
+        print("Next: standfast report suspects, or standfast report crashes --json")
     return 1 if found else 0
 
 
@@ -113,8 +119,15 @@ def _in_words(found: Sequence[tuple[Any, Sequence[Any]]]) -> str:
         number = f"{share} {count}".strip()
         words += f"\n{crop(harmless(route), 50)} was in flight in {number} of them."
     if len(seen) > 1:
-        words += "\nThese are counts: a route that is often in flight may be a bystander."
+        words += "\nThese are counts, and a route that is often in flight may be a bystander:"
+        words += "\n`standfast report suspects` weighs them."
     return words
+
+
+def _suspects(arguments: argparse.Namespace) -> int:
+    from standfast.cli import suspects
+
+    return suspects.show(*_store(arguments), as_json=arguments.json)
 
 
 def _slow(arguments: argparse.Namespace) -> int:
@@ -135,15 +148,21 @@ def _closed(arguments: argparse.Namespace, outcome: str, nothing: str) -> int:
     elif not found:
         print(f"{nothing} Is the watcher running? `standfast doctor` says.")
     else:
-        width = line_width()
-        for row in found:
-            head = f"{moment(row.begun_ns)}  {duration((row.duration_ns or 0) / 1e9):>8}"
-            head += f"  {row.status or '---'}  {crop(harmless(row.method), 8)} "
-            print(head + crop(harmless(row.uri), max(width - len(head), 16)))
-            last = (row.error or "").strip().rpartition("\n")[2]
-            if outcome == "failed" and last:
-                print("    " + crop(harmless(last), width - 4))
+        _print_closed(found, outcome)
     return 1 if found else 0
+
+
+def _print_closed(found: Sequence[Any], outcome: str) -> None:
+    columns = [Column("begun"), Column("took", number=True), Column("status"), Column("method")]
+    errors = outcome == "failed"
+    rows = []
+    for row in found:
+        took = duration((row.duration_ns or 0) / 1e9)
+        cells = [moment(row.begun_ns), took, str(row.status or "none"), row.method[:8]]
+        last = (row.error or "").strip().rpartition("\n")[2]
+        rows.append([*cells, row.uri, last] if errors else [*cells, row.uri])
+    flexible = [Column("request", flexible=True)]
+    print_table([*columns, *flexible, *[Column("error", flexible=True)] * errors], rows)
 
 
 def _in_flight(arguments: argparse.Namespace) -> int:
@@ -177,11 +196,18 @@ def _in_flight(arguments: argparse.Namespace) -> int:
     elif not found:
         print("Nothing is in flight.")
     else:
-        width = line_width()
-        for one in found:
-            head = f"{duration(one.age_s):>8}  {harmless(one.app)}  worker {one.worker_pid}"
-            head += f"  {one.state}  {crop(harmless(one.method), 8)} "
-            print(head + crop(harmless(one.uri), max(width - len(head), 16)))
+        columns = [
+            Column("age", number=True), Column("application"), Column("worker", number=True),
+            Column("state"), Column("method"), Column("request", flexible=True),
+        ]  # fmt: skip
+        print_table(
+            columns,
+            [
+                [duration(one.age_s), one.app[:20], str(one.worker_pid), one.state, one.method[:8]]
+                + [one.uri]
+                for one in found
+            ],
+        )
     return 0
 
 

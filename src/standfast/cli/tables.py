@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 CROP = "…"
 
@@ -19,6 +21,43 @@ def crop(text: str, width: int) -> str:
         return text
     head = (width - 1) * 2 // 3
     return text[:head] + CROP + text[len(text) - (width - 1 - head) :]
+
+
+class Column(NamedTuple):
+    """A column of a table. One that is ``flexible`` takes what the others leave of the line and
+    is cut at its end; numbers stand to the right."""
+
+    title: str
+    flexible: bool = False
+    number: bool = False
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """Prints a table that fits the line; what its cells say is made harmless."""
+    # Loading it takes as long as all the rest of a report, and JSON needs none.
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[harmless(cell) for cell in row] for row in rows]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+    for at, column in enumerate(columns):
+        widest = max([cell_len(column.title), *[cell_len(row[at]) for row in cells]])
+        table.add_column(
+            column.title,
+            justify="right" if column.number else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=1 if column.flexible else None,
+            width=None if column.flexible else widest,
+        )
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console = Console(width=line_width(), color_system=None, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def line_width() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -30,6 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = options.settings(arguments)
     signal.signal(signal.SIGTERM, _stop)
     meter = _Meter()
+    for log in chosen.server_logs:
+        if not os.access(log, os.R_OK):
+            meter.warn(f"server_logs: {log!r} cannot be read as this user; watching without it")
     if not arguments.once:
         print(f"standfast watch: {chosen.journal} -> {chosen.store}", file=sys.stderr, flush=True)
     try:
@@ -41,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
                 slow_s=chosen.slow_s,
                 slow_s_by_app=chosen.slow_s_by_app,
                 keep_ordinary_s=chosen.keep_ordinary_s,
+                server_logs=chosen.server_logs,
             ),
             warn=meter.warn,
             progress=meter.show if arguments.once else None,

@@ -1,0 +1,69 @@
+"""``standfast report suspects``: what most likely brings the workers down."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import Engine, select
+
+from standfast.cli.tables import Column, crop, harmless, line_width, print_table
+from standfast.errors import UsageError
+from standfast.store.queries import Filter
+from standfast.store.tables import application
+
+
+def show(engine: Engine, wanted: Filter, *, as_json: bool) -> int:
+    """Ranks the suspects of one application and prints them."""
+    from standfast.diagnose.suspects import rank
+    from standfast.diagnose.traffic import traffic
+
+    app = wanted.app or _only_application(engine)
+    found = traffic(engine, app, wanted.since_ns) if app else None
+    if found is None:
+        print("[]" if as_json else "No worker died, so there is nobody to suspect.")
+        return 0
+    ranking = rank(found.incidents, found.exposure, limit=wanted.limit)
+    if as_json:
+        print(json.dumps(ranking.as_json(), indent=2))
+        return 1
+    columns = [
+        Column("guilty", number=True), Column("between", number=True),
+        Column("suspect", flexible=True), Column("there in", number=True),
+        Column("explains", number=True),
+    ]  # fmt: skip
+    count = len(found.incidents)
+    rows = [
+        [
+            percent(one.probability),
+            f"{100 * one.low:.0f}-{100 * one.high:.0f} %",
+            one.trait if one.kind in ("route", "pair") else f"{one.kind} {one.trait}",
+            f"{one.incidents} of {count}",
+            f"{one.explains:.1f}",
+        ]
+        for one in ranking.suspects
+    ]
+    print_table(columns, rows)
+    print()
+    for line in ranking.statement.splitlines():
+        print(crop(harmless(line), 4 * line_width()))
+    return 1
+
+
+def percent(probability: float) -> str:
+    """A probability for people; never a certainty that it is not."""
+    if 0 < probability < 0.005:
+        return "<1 %"
+    if probability >= 0.995:
+        return ">99 %"
+    return f"{probability:.0%}".replace("%", " %")
+
+
+def _only_application(engine: Engine) -> str | None:
+    """The application that the store is about; None where it is about none yet."""
+    with engine.connect() as connection:
+        names = connection.execute(select(application.c.name).order_by(application.c.name))
+        found = list(names.scalars())
+    if len(found) > 1:
+        known = ", ".join(harmless(name) for name in found[:10])
+        raise UsageError(f"Suspects are ranked for one application: name it with --app ({known}).")
+    return found[0] if found else None
