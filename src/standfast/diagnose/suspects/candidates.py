@@ -25,6 +25,8 @@ WITHIN_PRIOR = 0.5
 
 # A trait of nearly all requests of a route is the route by another name.
 _NEARLY_ALL = 0.9
+# Of a route with so many in flight, one is there in six moments of seven.
+_NEARLY_ALWAYS = 2.0
 
 _Key = TypeVar("_Key", str, tuple[str, str])
 
@@ -91,12 +93,16 @@ class Facts:
     def pairs(self, routes: Sequence[Candidate]) -> list[Candidate]:
         """Races: two of ``routes`` in flight at once, or one of them twice.
 
-        They are taken to meet as often as chance has it. A pair that met in one incident alone
-        is left out: a race is a pattern.
+        They are taken to meet as often as chance has it. Left out are pairs that met in one
+        incident alone, for a race is a pattern, and those with a route that is nearly always
+        there: that would blame the other route, and tell more of the mix of traffic than of it.
         """
         known = len(self.seconds)
         prior = PAIRS_PRIOR / max(1, known * (known + 1) // 2)
-        pairs = (self._pair(a, b, prior) for a, b in combinations_with_replacement(routes, 2))
+        others = len(self.requests) / self.count - 1
+        usual = others / sum(self.seconds.values())
+        seldom = [route for route in routes if route.exposure_s * usual < _NEARLY_ALWAYS]
+        pairs = (self._pair(a, b, prior) for a, b in combinations_with_replacement(seldom, 2))
         return [pair for pair in pairs if len(np.unique(self.incident[pair.requests])) > 1]
 
     def within(self, route: Candidate) -> tuple[Candidate, list[Candidate]]:

@@ -26,6 +26,8 @@ FIRST = 3.0
 FURTHER = 1.0
 
 _ROUNDS = 200
+# Entries that are worked on at once: bounds the memory, whatever the number of incidents.
+_BLOCK = 1 << 16
 _NODES = 64
 # The midpoint rule in the angle whose squared sine is the share: dense where shares near 0 and 1
 # change the likelihood fast.
@@ -89,12 +91,20 @@ def log_evidence(columns: Columns, density: Floats, shape: float) -> Floats:
 
     The share of the new cause is unknown: it is integrated out over a Beta(``shape``, 1) prior.
     """
-    entries = np.log1p(
-        np.outer(columns.value / density[columns.incident] - 1, SHARES)
-        # log(1 - s) stands for the incidents without an entry and is added below for all.
-    ) - np.log1p(-SHARES)
-    likelihood = np.add.reduceat(entries, columns.start) + len(density) * np.log1p(-SHARES)
-    return log_mean(likelihood, shape)
+    ends = np.append(columns.start[1:], len(columns.value))
+    nobody = np.log1p(-SHARES)
+    likelihood = np.empty((len(columns.start), _NODES))
+    first = 0
+    while first < len(ends):
+        begin = columns.start[first]
+        last = max(first + 1, int(np.searchsorted(ends, begin + _BLOCK, side="right")))
+        span = slice(begin, ends[last - 1])
+        lifts = columns.value[span] / density[columns.incident[span]]
+        # The incidents without an entry are added below as if they were all.
+        entries = np.log1p(np.outer(lifts - 1, SHARES)) - nobody
+        likelihood[first:last] = np.add.reduceat(entries, columns.start[first:last] - begin)
+        first = last
+    return log_mean(likelihood + len(density) * nobody, shape)
 
 
 def log_terms(lifts: Floats, density: Floats) -> Floats:

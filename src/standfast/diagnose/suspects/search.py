@@ -20,7 +20,10 @@ from .mixture import FIRST, FURTHER, Columns, Fit, Floats, fit, log_evidence, lo
 NO_CULPRIT = 0.2
 ONE_MORE = 0.25
 
+# Sets of each size that are extended, as long as the entries to read for that stay bounded: the
+# more incidents there are, the clearer stands out the best set.
 _BEAM = 8
+_ENTRIES = 200_000
 _MOST_CULPRITS = 8
 # A set is forgotten when the best is e**12 times likelier.
 _FLOOR = 12.0
@@ -76,6 +79,7 @@ def search(columns: Columns, priors: Floats, incidents: int) -> list[CulpritSet]
     none = CulpritSet((), math.log(NO_CULPRIT), columns, incidents)
     found = [none]
     frontier = [none]
+    beam = min(_BEAM, max(1, _ENTRIES // len(columns.value)))
     for size in range(1, _MOST_CULPRITS + 1):
         best = max(each.log_weight for each in found)
         larger: dict[tuple[int, ...], CulpritSet] = {}
@@ -89,7 +93,7 @@ def search(columns: Columns, priors: Floats, incidents: int) -> list[CulpritSet]
                 weight = float(weights[member])
                 if key not in larger or larger[key].log_weight < weight:
                     larger[key] = CulpritSet(members, weight, columns, incidents, parent)
-        frontier = sorted(larger.values(), key=_by_weight)[:_BEAM]
+        frontier = sorted(larger.values(), key=_by_weight)[:beam]
         before = _log_sum(found)
         found += larger.values()
         if not frontier or _log_sum(found) - before < _NEGLIGIBLE:

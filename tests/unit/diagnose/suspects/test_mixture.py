@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from standfast.diagnose.suspects import mixture
 from standfast.diagnose.suspects.mixture import (
     FIRST,
     FURTHER,
@@ -103,6 +104,14 @@ def test_evidence_without_the_zeros_is_the_same_as_with_them(table: Floats, shap
     sparse = log_evidence(columns(*table.T.tolist()), density, shape)
     dense = [log_mean(log_terms(cause, density).sum(axis=0), shape) for cause in table.T]
     assert sparse == pytest.approx(dense, rel=1e-6, abs=1e-6)
+
+
+def test_evidence_is_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = columns([2.0, 0.0, 3.0], [1.0, 1.0, 1.0], [0.0, 9.0, 0.0], [4.0, 4.0, 0.0])
+    whole = log_evidence(table, np.ones(3), FIRST)
+    for size in (1, 2, 4, 5):
+        monkeypatch.setattr(mixture, "_BLOCK", size)
+        assert log_evidence(table, np.ones(3), FIRST).tolist() == whole.tolist()
 
 
 def test_a_column_is_read_back_as_it_was() -> None:

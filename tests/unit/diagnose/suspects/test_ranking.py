@@ -235,6 +235,14 @@ def test_a_race_is_no_conclusion_from_one_incident() -> None:
     assert all(suspect.kind != "pair" for suspect in suspects)
 
 
+def test_a_route_that_is_always_there_is_no_partner_in_a_race() -> None:
+    """When /a runs there is a little more of /c than usual, as the mix of traffic has it."""
+    given = [incident("/a", *["/c"] * c, *["/d"] * (20 - c)) for c in (11, 12, 13, 12, 12)] * 20
+    suspects = rank(given, exposure(1_000.0, a=100.0, c=10_000.0, d=10_000.0)).suspects
+    assert (suspects[0].kind, suspects[0].trait) == ("route", "/a")
+    assert find(suspects, "pair", "/a + /c") is None
+
+
 def test_deaths_in_bursts_of_traffic_do_not_all_look_like_races() -> None:
     """The worker is busy for one second in a hundred, and dies when it is."""
     given = [
