@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from urllib.parse import unquote_plus
+from urllib.parse import unquote
 
 MASK = "***"
 
@@ -17,10 +17,14 @@ _PARTS = (
 #: or is one of these.
 _WHOLE = ("auth", "pass", "pin", "sid", "key", "sig", "signature", "otp")
 _PUNCTUATION = re.compile(r"[\W_]")
-#: A parameter's name; one may also stand in the value of another, as in ``next=/login?token=…``.
-_NAME = re.compile(r"(?:^|[&;?])([^=&;?]*)")
-#: Its value, up to the next parameter: a semicolon that no name follows belongs to it.
-_VALUE = re.compile(r"(=)(?!&|\Z)[^&;]*(?:;[^&;=]*(?=[&;]|\Z))*")
+#: A parameter's name; one may also stand in the value of another, as it is or encoded, as in
+#: ``next=/login?token=…`` and ``next=%2Flogin%3Ftoken%3D…``.
+_NAME = re.compile(
+    r"(?:^|[&;?=]|%(?:25)*(?:26|3[bdf]))((?:[^&;?=%]+|%(?!(?:25)*(?:26|3[bdf])))*)", re.IGNORECASE
+)
+#: Its value. Whatever may be the next parameter but need not be is taken for a part of the secret.
+_VALUE = re.compile(r"(=|%(?:25)*3d)(?!&|\Z)[^&]*", re.IGNORECASE)
+_NESTED = re.compile(r"%(?:25)*3d", re.IGNORECASE)
 #: The same in the text of an error: ``password=…``, ``password='…'`` or ``'password': '…'``.
 _WORD = re.compile(r"(?<![\w.%\-\[\]])([\w.%\-\[\]]+)(?==|['\"]:)")
 _WORD_VALUE = re.compile(
@@ -29,6 +33,9 @@ _WORD_VALUE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"<>]*@")
+#: A name encoded twice is decoded twice by careless applications, and a URI within a URI within a
+#: URI encodes it once more each time.
+_ENCODINGS = 4
 _REMEMBERED = 1024
 _LONGEST_REMEMBERED = 64
 
@@ -45,13 +52,17 @@ class Masker:
         self._harmless: set[str] = set()
 
     def is_clean(self, query: str) -> bool:
-        """Whether the query holds only names that are known to be harmless."""
+        """Whether the query can hold no secret, so that there is nothing to mask."""
         harmless = self._harmless
         for parameter in query.split("&"):
-            name, _, _ = parameter.partition("=")
-            if name not in harmless:
+            name, _, value = parameter.partition("=")
+            if "=" in value or (name not in harmless and not self._is_learnt(name)):
                 return False
-        return ";" not in query and "?" not in query
+        return (
+            ";" not in query
+            and "?" not in query
+            and ("%" not in query or _NESTED.search(query) is None)
+        )
 
     def uri(self, uri: str) -> str:
         """``uri`` with the values of secret parameters, and a user and password, masked."""
@@ -69,24 +80,26 @@ class Masker:
         at = 0
         for name in names.finditer(text):
             # What looks like a name within a secret value is masked with it.
-            if name.start() >= at and self._is_secret(name[1]):
+            if name[1] and name.start() >= at and self._is_secret(name[1]):
                 value = values.match(text, name.end())
                 if value:
                     kept += text[at : value.end(1)], MASK
                     at = value.end()
         return "".join(kept) + text[at:]
 
-    def _is_secret(self, name: str) -> bool:
-        if name in self._harmless:
+    def _is_learnt(self, name: str) -> bool:
+        """Whether the name is harmless; it is known from now on."""
+        if self._is_secret(name):
             return False
-        plain = _plain(name)
-        if plain in _WHOLE or any(part in plain for part in self._parts):
-            return True
         if len(self._harmless) >= _REMEMBERED:
             self._harmless.clear()
         if len(name) <= _LONGEST_REMEMBERED:
             self._harmless.add(name)
-        return False
+        return True
+
+    def _is_secret(self, name: str) -> bool:
+        plain = _plain(name)
+        return plain in _WHOLE or any(part in plain for part in self._parts)
 
 
 def _plain(name: str) -> str:
@@ -94,8 +107,9 @@ def _plain(name: str) -> str:
         name = name.encode("latin-1").decode("utf-8")  # bytes come as Latin-1 (PEP 3333)
     except UnicodeError:
         pass
-    # Twice: a name encoded twice is decoded twice by careless applications.
-    return _PUNCTUATION.sub("", unquote_plus(unquote_plus(name)).lower())
+    for _ in range(_ENCODINGS):
+        name = unquote(name)
+    return _PUNCTUATION.sub("", name.lower())
 
 
 def truncated(addresses: str) -> str:
