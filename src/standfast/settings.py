@@ -35,6 +35,7 @@ class Settings:
     revision: str = ""
     keep_ordinary_s: float = 3600.0
     slow_s_by_app: Mapping[str, float] = field(default_factory=dict)
+    server_logs: tuple[str, ...] = ()
 
 
 def load(
@@ -79,10 +80,17 @@ def _yes_or_no(value: Any) -> bool:
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    good = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
-    if not good:
-        raise ValueError('a list of names such as ["customer_no", "iban"]')
-    return tuple(value)
+    return _texts(value, 'a list of names such as ["customer_no", "iban"]')
+
+
+def _paths(value: Any) -> tuple[str, ...]:
+    return _texts(value, 'a list of paths such as ["/var/log/gunicorn.log"]')
+
+
+def _texts(value: Any, wanted: str) -> tuple[str, ...]:
+    if isinstance(value, list) and all(isinstance(text, str) and text for text in value):
+        return tuple(value)
+    raise ValueError(wanted)
 
 
 #: How each setting is checked; the errors say what it should have been.
@@ -96,6 +104,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "cpu_time": _yes_or_no,
     "revision": _text,
     "keep_ordinary_s": _seconds,
+    "server_logs": _paths,
 }
 
 
@@ -106,7 +115,7 @@ def _from_variable(variable: str, text: str, read: Callable[[Any], Any]) -> Any:
             value = float(text)
         except ValueError:
             value = None
-    elif read is _names:
+    elif read in (_names, _paths):
         value = [name.strip() for name in text.split(",") if name.strip()]
     elif read is _yes_or_no:
         words = {"1": True, "true": True, "yes": True, "on": True}
@@ -155,6 +164,9 @@ def _checked(tables: dict[str, Any], path: Path, source: str) -> dict[str, Any]:
         # Paths in a file are meant from where the file lies, wherever the command is run.
         if name in values and "://" not in values[name]:
             values[name] = str(path.absolute().parent / values[name])
+    if "server_logs" in values:
+        folder = path.absolute().parent
+        values["server_logs"] = tuple(str(folder / log) for log in values["server_logs"])
     return {**values, "slow_s_by_app": by_app}
 
 

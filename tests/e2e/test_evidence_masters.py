@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,61 @@ def test_a_worker_that_is_killed_while_it_loads_is_an_incident(tmp_path: Path) -
         assert house.row(incident).worker_id == house.row(worker, pid=pid).id
         kinds = [kind for kind, _ in facts(house, pid, "exit", "master_signal", "start_failure")]
         assert kinds == ["exit", "start_failure"]
+
+
+def test_gunicorns_log_tells_what_its_master_did(tmp_path: Path) -> None:
+    log = tmp_path / "error.log"
+    command = [*GUNICORN, "--timeout", "2", "--error-logfile", str(log), "shop_wsgi:app"]
+    with (
+        serving(*command) as server,
+        watched(server, server_logs=(str(log),)) as house,
+        ThreadPoolExecutor() as clients,
+    ):
+        clients.submit(server.get, "/stuck?60")
+        pid = serving_pid(house, "/stuck?60")
+        until(house, lambda: house.rows(evidence, kind="exit", source="server log"))
+        rows = house.rows(evidence, source="server log")
+        assert [(row.kind, row.text.partition("] [CRITICAL] ")[2]) for row in rows][:1] == [
+            ("timeout", f"WORKER TIMEOUT (pid:{pid})")
+        ]
+        assert rows[1].text.endswith(f"Worker (pid:{pid}) was sent SIGKILL! Perhaps out of memory?")
+        assert json.loads(rows[1].data) == {"signal": "SIGKILL", "log": str(log)}
+        assert {row.worker_id for row in rows} == {house.row(worker, pid=pid).id}
+
+
+def test_gunicorns_log_tells_why_an_application_cannot_be_loaded(tmp_path: Path) -> None:
+    log = tmp_path / "error.log"
+    command = ["gunicorn", "-b", ANY_PORT, "--error-logfile", str(log), "broken:app"]
+    with starting(tmp_path, *command) as (house, _):
+        house.settings = replace(SETTINGS, server_logs=(str(log),))
+        house.restart()
+        until(house, lambda: house.rows(evidence, kind="log"))
+        (told,) = house.rows(evidence, kind="log")
+        assert "\nTraceback (most recent call last):\n" in told.text
+        assert told.text.endswith("\nRuntimeError: the shop has no stock list")
+        (failure,) = house.rows(evidence, kind="start_failure")
+        assert told.worker_id == failure.worker_id
+
+
+@pytest.mark.skipif(not shutil.which("uwsgi"), reason="uwsgi is not installed")
+def test_uwsgis_log_tells_that_it_timed_a_worker_out() -> None:
+    command = ["uwsgi", "--plugin", "python3", "--http-socket", "127.0.0.1:{port}", "--master"]
+    command += ["--die-on-term", "--harakiri", "2", "--wsgi-file", "shop_wsgi.py"]
+    with (
+        serving(*command, "--callable", "app") as server,
+        watched(server, server_logs=(str(server.log),)) as house,
+        ThreadPoolExecutor() as clients,
+    ):
+        clients.submit(server.get, "/sleep?60")
+        pid = serving_pid(house, "/sleep?60")
+        until(house, lambda: house.rows(evidence, kind="exit", source="server log"))
+        (told,) = house.rows(evidence, kind="timeout")
+        assert f"*** HARAKIRI ON WORKER 1 (pid: {pid}, try: 1) ***" in told.text
+        assert "GET /sleep?60 since " in told.text
+        (ended,) = house.rows(evidence, kind="exit", source="server log")
+        assert ended.text.startswith(f"DAMN ! worker 1 (pid: {pid}) died, killed by signal 9")
+        assert json.loads(ended.data)["signal"] == "SIGKILL"
+        assert house.row(incident).worker_id == told.worker_id == ended.worker_id
 
 
 def test_a_worker_that_does_not_answer_uvicorns_ping_has_that_as_evidence() -> None:

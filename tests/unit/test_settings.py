@@ -108,3 +108,13 @@ def test_no_file_whatever_it_holds_ends_in_anything_but_settings_or_a_usage_erro
         load({}, str(path), {})
     except UsageError as error:
         assert "any.toml" in str(error)
+
+
+def test_the_logs_of_servers_count_from_where_the_file_lies(tmp_path: Path) -> None:
+    config = _file(tmp_path, 'server_logs = ["log/error.log", "/var/log/uwsgi.log"]\n')
+    found = load({}, config, {})
+    assert found.server_logs == (str(tmp_path / "log/error.log"), "/var/log/uwsgi.log")
+    found = load({}, None, {"STANDFAST_SERVER_LOGS": "/var/log/a, /var/log/b"})
+    assert found.server_logs == ("/var/log/a", "/var/log/b")
+    with pytest.raises(UsageError, match="server_logs should be a list of paths"):
+        load({}, _file(tmp_path, 'server_logs = "error.log"\n'), {})

@@ -16,6 +16,7 @@ class Settings:
     exceptions by application. Rows of ordinary requests are kept for ``keep_ordinary_s``.
     ``poll_s`` is how often journals are looked at, ``store_wait_s`` how long a watcher that
     drains once waits for a store that is away. An application has ``route_limit`` routes.
+    ``server_logs`` are the paths of the servers' own logs.
     """
 
     slow_s: float = 1.0
@@ -24,6 +25,7 @@ class Settings:
     poll_s: float = 0.2
     store_wait_s: float = 60.0
     route_limit: int = ROUTE_LIMIT
+    server_logs: tuple[str, ...] = ()
 
     def slow_ns(self, app: str) -> int:
         """The threshold of one application, in nanoseconds."""

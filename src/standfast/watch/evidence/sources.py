@@ -6,10 +6,12 @@ from standfast.watch.settings import Settings
 
 from .collector import Collector
 from .exits import PidfdExits
+from .logs import Logs
 
 
 def all_collectors(settings: Settings) -> list[Collector]:
     """One of each, as the owner has chosen."""
     return [
         PidfdExits(),
+        Logs(settings.server_logs),
     ]

@@ -1,0 +1,76 @@
+"""The logs of the servers, where the owner has named them."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from standfast.store.evidence import TEXT_LIMIT, Fact
+
+from .collector import Death, Living
+from .log_lines import Entry, LogReader
+from .tail import Tail
+
+#: Entries are kept of so many processes, and so many of each.
+_PROCESSES = 1000
+_ENTRIES = 20
+#: An entry is about a death if it was written so long before the worker was last known to live,
+#: or after it had died, at most: logs count in whole seconds, and a pid is used again.
+_BEFORE_NS = 5_000_000_000
+_AFTER_NS = 10_000_000_000
+
+
+class Logs:
+    """Follows logs and keeps what they say of single processes."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._logs = [(path, Tail(Path(path)), LogReader()) for path in paths]
+        self._entries: OrderedDict[int, deque[tuple[str, int, Entry]]] = OrderedDict()
+        self._count = 0
+
+    def look(self, living: Sequence[Living]) -> None:
+        """Reads what has been added."""
+        now_ns = time.time_ns()
+        for path, tail, reader in self._logs:
+            lines, old = tail.lines()
+            for line in lines:
+                entry = reader.read(line)
+                if entry is None:
+                    continue
+                at_ns = entry.at_ns
+                if at_ns is None and not old:
+                    at_ns = now_ns
+                # Undated, and there before anybody watched: it may be about any process.
+                if at_ns is not None:
+                    self._keep(path, at_ns, entry)
+
+    def facts(self, death: Death) -> list[Fact]:
+        """What the logs say of one death."""
+        self.look(())
+        found = []
+        for path, at_ns, entry in self._entries.get(death.process.pid, ()):
+            if death.alive_ns - _BEFORE_NS <= at_ns <= death.died_ns + _AFTER_NS:
+                text = "\n".join(entry.lines)[:TEXT_LIMIT]
+                data = {**entry.data, "log": path}
+                found.append(Fact(entry.kind, "server log", at_ns, text, data))
+        return found
+
+    def forget(self, death: Death) -> None:
+        """Drops what was kept of its pid."""
+        self._entries.pop(death.process.pid, None)
+
+    def close(self) -> None:
+        """Closes all logs."""
+        for _, tail, _ in self._logs:
+            tail.close()
+
+    def _keep(self, path: str, at_ns: int, entry: Entry) -> None:
+        # Two entries of the same second are two facts.
+        self._count += 1
+        kept = self._entries.setdefault(entry.pid, deque(maxlen=_ENTRIES))
+        kept.append((path, at_ns + self._count % 1_000_000, entry))
+        self._entries.move_to_end(entry.pid)
+        if len(self._entries) > _PROCESSES:
+            self._entries.popitem(last=False)
