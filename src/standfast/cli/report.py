@@ -13,7 +13,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from standfast.cli import options
-from standfast.cli.tables import Column, crop, duration, harmless, line_width, moment, print_table
+from standfast.cli.tables import (
+    Column,
+    columns_of,
+    crop,
+    duration,
+    harmless,
+    line_width,
+    moment,
+    print_table,
+)
 from standfast.errors import StandfastError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -31,7 +40,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument(
         "--since", type=_since, metavar="WHEN", help="30m, 2h, 7d, or 2026-11-23T08:00 (UTC)"
     )
-    parser.add_argument("--route", metavar="ROUTE", help="only this one, as in /order/{int}")
+    parser.add_argument(
+        "--route", metavar="ROUTE", help="only this one: /order/{int}, /order/17, /ord*"
+    )
     parser.add_argument("--limit", type=_limit, default=20, metavar="N", help="default: 20")
     parser.add_argument("--json", action="store_true", help="for programs, see docs/report.md")
     options.add_settings(parser, "app", "journal", "store")
@@ -72,8 +83,18 @@ def _store(arguments: argparse.Namespace) -> tuple[Any, Any]:
     from standfast.store.queries import Filter
 
     engine = open_store(options.settings(arguments).store, create=False)
-    wanted = Filter(options.given_app(arguments), arguments.since, arguments.route, arguments.limit)
+    route = arguments.route and _route(arguments.route)
+    wanted = Filter(options.given_app(arguments), arguments.since, route, arguments.limit)
     return engine, wanted
+
+
+def _route(text: str) -> str:
+    """The route that is meant by a template, a path, or the beginning of either and a star."""
+    from standfast.watch.routes import fold
+
+    if text.endswith("*"):
+        return text
+    return fold(text.partition("?")[0].encode()).decode("utf-8", "replace")
 
 
 def _crashes(arguments: argparse.Namespace) -> int:
@@ -97,7 +118,7 @@ def _crashes(arguments: argparse.Namespace) -> int:
                 age = duration(max(row.died_ns - one.begun_ns, 0) / 1e9)
                 tail = f"  {age}  {crop(harmless(one.client), 24)}"
                 head = f"    {crop(harmless(one.method), 10)} "
-                print(head + crop(harmless(one.uri), width - len(head) - len(tail)) + tail)
+                print(head + crop(harmless(one.uri), width - columns_of(head + tail)) + tail)
             if not requests:
                 print("    no request was in flight")
         print()

@@ -6,7 +6,7 @@ import json
 
 from sqlalchemy import Engine, select
 
-from standfast.cli.tables import Column, crop, harmless, line_width, print_table
+from standfast.cli.tables import Column, harmless, print_table, print_words
 from standfast.errors import UsageError
 from standfast.store.queries import Filter
 from standfast.store.tables import application
@@ -44,8 +44,7 @@ def show(engine: Engine, wanted: Filter, *, as_json: bool) -> int:
     ]
     print_table(columns, rows)
     print()
-    for line in ranking.statement.splitlines():
-        print(crop(harmless(line), 4 * line_width()))
+    print_words(ranking.statement)
     return 1
 
 

@@ -15,12 +15,24 @@ def harmless(text: str) -> str:
     return "".join([one if one.isprintable() else ascii(one)[1:-1] for one in text])
 
 
+def columns_of(text: str) -> int:
+    """How many columns of a terminal ``text`` takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def crop(text: str, width: int) -> str:
-    """``text`` in at most ``width`` characters; where it is too long its middle goes."""
-    if len(text) <= width:
+    """``text`` in at most ``width`` columns; where it is too long its middle goes."""
+    if columns_of(text) <= width:
         return text
+    from rich.cells import set_cell_size
+
     head = (width - 1) * 2 // 3
-    return text[:head] + CROP + text[len(text) - (width - 1 - head) :]
+    tail = set_cell_size(text[::-1][:width], width - 1 - head)[::-1]
+    return set_cell_size(text[:width], head) + CROP + tail
 
 
 class Column(NamedTuple):
@@ -35,7 +47,6 @@ class Column(NamedTuple):
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     """Prints a table that fits the line; what its cells say is made harmless."""
     # Loading it takes as long as all the rest of a report, and JSON needs none.
-    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -43,7 +54,7 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     cells = [[harmless(cell) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
     for at, column in enumerate(columns):
-        widest = max([cell_len(column.title), *[cell_len(row[at]) for row in cells]])
+        widest = max([columns_of(column.title), *[columns_of(row[at]) for row in cells]])
         table.add_column(
             column.title,
             justify="right" if column.number else "left",
@@ -58,6 +69,14 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     with console.capture() as captured:
         console.print(table)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def print_words(text: str) -> None:
+    """Prints running text in lines that fit, made harmless."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(width=line_width(), color_system=None).print(Text(harmless(text)))
 
 
 def line_width() -> int:

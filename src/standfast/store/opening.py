@@ -7,6 +7,7 @@ the program is brought up to date when it is opened, one that is newer is refuse
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from standfast.errors import StandfastError
 REVISION = "0003"
 #: How long a statement waits for another process that holds SQLite's lock, in seconds.
 LOCK_WAIT_S = 5.0
+_PASSWORD = re.compile(r"://.*@")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -32,17 +34,20 @@ def open_store(url: str, *, create: bool = True) -> Engine:
     says what to do, where the store cannot be opened or is not one.
     """
     address = _address(url)
-    path = address.database if address.get_backend_name() == "sqlite" else None
+    shown = address.render_as_string()  # without the password
+    path = address.database if shown.startswith("sqlite") else None
     if path and path != ":memory:":
         _prepare_file(Path(path), create)
     try:
         engine = create_engine(address)
     except (NoSuchModuleError, ImportError) as error:
-        raise StandfastError(f"store {url}: no driver for this kind of database: {error}") from None
+        raise StandfastError(
+            f"store {shown}: no driver for this kind of database: {error}"
+        ) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    shown = path or address.render_as_string()
+    shown = path or shown
     try:
         _bring_up_to_date(engine, shown)
     except SQLAlchemyError as error:
@@ -75,7 +80,8 @@ def _address(url: str) -> URL:
         return make_url(url)
     except ArgumentError:
         raise StandfastError(
-            f"store {url}: not an address; give a path or for example sqlite:////var/lib/x.db"
+            f"store {_PASSWORD.sub('://***@', url)}: not an address; give a path or for example"
+            " sqlite:////var/lib/x.db"
         ) from None
 
 

@@ -13,7 +13,10 @@ from .tables import application, incident, request, route, worker
 
 @dataclass(frozen=True)
 class Filter:
-    """Which rows are wanted; ``since_ns`` is nanoseconds of the epoch, None means all."""
+    """Which rows are wanted; ``since_ns`` is nanoseconds of the epoch, None means all.
+
+    ``route`` is a template, or the beginning of some followed by ``*``.
+    """
 
     app: str | None = None
     since_ns: int | None = None
@@ -43,7 +46,7 @@ def incidents(engine: Engine, wanted: Filter) -> list[tuple[Any, list[Any]]]:
         on_route = (
             select(request.c.incident_id)
             .join(route, route.c.id == request.c.route_id)
-            .where(route.c.template == wanted.route)
+            .where(_on(wanted.route))
         )
         statement = statement.where(incident.c.id.in_(on_route))
     with engine.connect() as connection:
@@ -64,9 +67,15 @@ def closed(engine: Engine, outcome: str, wanted: Filter) -> Sequence[Row[Any]]:
         .limit(wanted.limit)
     )
     if wanted.route is not None:
-        statement = statement.where(route.c.template == wanted.route)
+        statement = statement.where(_on(wanted.route))
     with engine.connect() as connection:
         return connection.execute(statement).all()
+
+
+def _on(wanted: str) -> ColumnElement[bool]:
+    if wanted.endswith("*"):
+        return route.c.template.startswith(wanted[:-1], autoescape=True)
+    return route.c.template == wanted
 
 
 def _conditions(wanted: Filter, moment: ColumnElement[int]) -> list[ColumnElement[bool]]:
