@@ -174,10 +174,8 @@ def test_an_application_that_cannot_be_loaded_is_one_incident_a_worker(tmp_path:
         assert data["exit_code"] == 3
         assert 0 < data["age_s"] < PATIENCE_S
         row = house.row(worker, id=told.worker_id)
-        assert facts(house, row.pid, "exit", "start_failure") == [
-            ("exit", {"exit_code": 3}),
-            ("start_failure", data),
-        ]
+        assert ("exit", {"exit_code": 3}) in facts(house, row.pid, "exit")
+        assert facts(house, row.pid, "timeout", "master_signal") == []
         until(house, lambda: list((house.folder / "shop").iterdir()) == [])
         assert len(house.rows(incident, worker_id=row.id)) == 1
         assert len(house.rows(evidence, kind="start_failure")) == 1
@@ -192,8 +190,9 @@ def test_a_worker_that_is_killed_while_it_loads_is_an_incident(tmp_path: Path) -
         os.kill(pid, signal.SIGKILL)
         until(house, lambda: house.rows(incident))
         assert house.row(incident).worker_id == house.row(worker, pid=pid).id
-        kinds = [kind for kind, _ in facts(house, pid, "exit", "master_signal", "start_failure")]
-        assert kinds == ["exit", "start_failure"]
+        assert ("exit", {"signal": "SIGKILL"}) in facts(house, pid, "exit")
+        assert len(facts(house, pid, "start_failure")) == 1
+        assert facts(house, pid, "timeout", "master_signal") == []
 
 
 def test_gunicorns_log_tells_what_its_master_did(tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ from standfast.watch.settings import Settings
 from .collector import Collector
 from .exits import PidfdExits
 from .logs import Logs
+from .process_events import ProcessEvents
 
 
 def all_collectors(settings: Settings) -> list[Collector]:
     """One of each, as the owner has chosen."""
     return [
         PidfdExits(),
+        ProcessEvents(),
         Logs(settings.server_logs),
     ]
