@@ -10,7 +10,7 @@ import numpy as np
 
 from .advice import Contender, advise
 from .candidates import Candidate, Facts, columns_of
-from .facts import Exposure, Incident
+from .facts import Exposure, Incident, Request
 from .findings import Ranking, Suspect
 from .mixture import FIRST, Floats, log_evidence
 from .search import CulpritSet, search
@@ -190,12 +190,14 @@ def _resample_counts(incidents: Sequence[Incident], resamples: int) -> Floats:
 
     Always the same for the same incidents, in whatever order they come.
     """
-    keys = [
-        sorted((r.route, r.duration_s, r.evidence) for r in incident.requests)
-        for incident in incidents
-    ]
+    keys = [sorted(map(_key, incident.requests)) for incident in incidents]
     order = sorted(range(len(incidents)), key=keys.__getitem__)
     drawn = np.random.default_rng(0).dirichlet(np.ones(len(order)), resamples) * len(order)
     times = np.empty_like(drawn)
     times[:, order] = drawn
     return times
+
+
+def _key(request: Request) -> Request:
+    """The request, made comparable with others."""
+    return request if request.hour is not None else request._replace(hour=-1)

@@ -135,6 +135,15 @@ def test_the_crashing_thread_ends_the_question() -> None:
     assert ranking.suspects[0].trait == "/b"
 
 
+def test_crashing_threads_are_believed_however_many_routes_crash() -> None:
+    given = [
+        Incident([Request(f"/r{n}", 0.1, evidence=CERTAIN), Request("/a", 0.1)]) for n in range(20)
+    ]
+    seconds = {f"/r{n}": 10.0 for n in range(20)}
+    ranking = rank(given, Exposure(1_000.0, {**seconds, "/a": 500.0}, 10_000))
+    assert all(found[0] > 0.99 for found in ranking.culprits)
+
+
 def test_cleared_requests_are_not_blamed() -> None:
     given = [Incident([Request("/a", 0.1, evidence=0.0), Request("/b", 0.1)])] * 5
     ranking = rank(given, exposure(a=10.0, b=10.0))
