@@ -251,6 +251,7 @@ def test_an_environ_that_lacks_something_is_served_nevertheless(
         ({"RAW_URI": "", "SCRIPT_NAME": "/app", "PATH_INFO": "/x"}, "/app/x?x=1"),
         ({"RAW_URI": "", "PATH_INFO": "", "QUERY_STRING": ""}, "/"),
         ({"RAW_URI": "http://me:pw@shop.example/e?password=x"}, "http://***@shop.example/e?password=***"),
+        ({"RAW_URI": "http://me:pw@shop.example/e"}, "http://***@shop.example/e"),
         ({"RAW_URI": "/f?a=1&Password=x"}, "/f?a=1&Password=***"),
         ({"RAW_URI": "/\ud800"}, "/\\ud800"),
     ],

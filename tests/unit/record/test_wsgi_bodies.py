@@ -213,7 +213,7 @@ def test_a_file_that_takes_no_other_close_is_sent_all_the_same(tmp_path: Path) -
     assert one.request.closed
 
 
-@pytest.mark.parametrize("kind", ["list", "stream", "sized", "left early", "file"])
+@pytest.mark.parametrize("kind", ["list", "stream", "sized", "left early", "file", "failed late"])
 def test_the_recorder_leaves_no_work_to_the_collector_of_cycles(tmp_path: Path, kind: str) -> None:
     def stream() -> Iterator[bytes]:
         yield b"one"
@@ -224,13 +224,17 @@ def test_the_recorder_leaves_no_work_to_the_collector_of_cycles(tmp_path: Path, 
             return 1
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        write = start_response("200 OK", [])
-        assert environ and write
+        start_response("200 OK", [])
+        if kind == "failed late":
+            try:
+                raise ValueError("late")
+            except ValueError:
+                start_response("500 Oops", [], sys.exc_info())
         if kind == "list":
             return [b"x"]
         if kind == "file":
             return File(b"x")
-        return Sized(b"x") if kind == "sized" else stream()
+        return Sized(environ) if kind == "sized" else stream()
 
     recorder = Recorder(app, name="shop", journal=str(tmp_path))
 
@@ -239,9 +243,18 @@ def test_the_recorder_leaves_no_work_to_the_collector_of_cycles(tmp_path: Path, 
         if kind == "file":
             environ["wsgi.file_wrapper"] = lambda file: file
 
-        def start_response(status: str, headers: Any) -> Callable[[Any], Any]:
+        def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+            if exc_info:
+                try:
+                    raise exc_info[1]
+                finally:
+                    exc_info = None
             return lambda data: environ[data]  # as a server's, it holds the environ
 
+        if kind == "failed late":
+            with pytest.raises(ValueError, match="late"):
+                recorder(environ, start_response)
+            return
         body = recorder(environ, start_response)
         if kind == "left early":
             next(iter(body))
