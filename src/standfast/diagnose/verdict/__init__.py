@@ -1,0 +1,25 @@
+"""Whose fault it was: rules over evidence, one per cause, and what they come to.
+
+docs/verdicts.md lists the causes, what each needs and what refutes it.
+"""
+
+from __future__ import annotations
+
+from .case import Case, Unfinished, load
+from .causes import CAUSES, PARTIES, Cause
+from .period import PeriodVerdict, period_verdict
+from .verdict import Verdict, judge, verdicts
+
+__all__ = [
+    "CAUSES",
+    "PARTIES",
+    "Case",
+    "Cause",
+    "PeriodVerdict",
+    "Unfinished",
+    "Verdict",
+    "judge",
+    "load",
+    "period_verdict",
+    "verdicts",
+]

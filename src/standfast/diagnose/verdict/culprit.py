@@ -1,0 +1,102 @@
+"""Which request did it, where the evidence names one; where it does not, the suspects weigh."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from standfast.store import evidence
+
+from .case import Case, Unfinished
+from .causes import APPLICATION, Cause
+from .finding import CERTAIN, STRONG, confidence_at
+from .readings import Readings, number
+
+#: A request is taken for the one in which memory grew if it began at most so long before the
+#: rise was seen: two samples of the watcher, and a little.
+_BEGAN_S = 1.5
+_RISE_SEEN = 0.1
+_NO_REQUEST = frozenset({"app_start_failure"})
+
+
+class Culprit(NamedTuple):
+    """A request, how probable it is that it did it, and the sentence that says why."""
+
+    request: Unfinished
+    probability: float
+    why: str
+
+
+def culprit(seen: Readings, cause: Cause, confidence: float) -> Culprit | None:
+    """The request that the evidence names, None where it names none.
+
+    It is never more probable than the cause itself is, except where the application's own
+    traceback names its thread.
+    """
+    if cause.party != APPLICATION or cause.name in _NO_REQUEST:
+        return None
+    case = seen.case
+    certain = confidence_at(CERTAIN)
+    if cause.name in ("app_crash", "app_stack_overflow") and (struck := _crashing(case)):
+        words = "The crash struck in the thread of this request (faulthandler)."
+        return Culprit(struck, certain, words)
+    torn = [request for request in case.requests if request.aborted]
+    if cause.name == "app_exit" and len(torn) == 1:
+        return Culprit(torn[0], certain, "SystemExit tore this request out (journal).")
+    if len(case.requests) == 1:
+        words = "It was the only request in flight in this worker (journal)."
+        return Culprit(case.requests[0], confidence, words)
+    strong = min(confidence, confidence_at(STRONG))
+    if cause.name in ("app_timeout", "app_hang") and (stuck := _stuck(seen)):
+        return Culprit(stuck, strong, "It is the one that did not end, or whose stack was taken.")
+    if cause.name == "app_memory" and (greedy := _greedy(seen)):
+        words = "Memory began to grow when this request began, and with no other."
+        return Culprit(greedy, strong, words)
+    return None
+
+
+def _only(found: list[Unfinished]) -> Unfinished | None:
+    return found[0] if len(found) == 1 else None
+
+
+def _crashing(case: Case) -> Unfinished | None:
+    """The request of the thread in which the traceback says that the signal struck."""
+    threads = {number(f.data, "thread") for f in case.all(evidence.TRACEBACK)} - {None, 0}
+    return _only([request for request in case.requests if request.thread in threads])
+
+
+def _stuck(seen: Readings) -> Unfinished | None:
+    """The request that a hang names, that has the thread of a stack, or is older than allowed."""
+    case = seen.case
+    named = {str(fact.data.get("request_id")) for fact in case.all(evidence.HANG)} - {"None"}
+    found = [one for one in case.requests if one.name in named or str(one.number) in named]
+    if not found:
+        threads = {number(f.data, "thread") for f in case.all(evidence.STACK)} - {None, 0}
+        found = [one for one in case.requests if one.thread in threads]
+    if not found:
+        limits = [s for f in case.all(evidence.TIMEOUT) if (s := number(f.data, "timeout_s"))]
+        if limits:
+            oldest_ns = case.died_ns - int(min(limits[0], 1e9) * 1e9)
+            found = [one for one in case.requests if one.begun_ns <= oldest_ns]
+    return _only(found)
+
+
+def _greedy(seen: Readings) -> Unfinished | None:
+    """The only request that began when memory began to grow.
+
+    One that began well before the rise had been harmless until then, one that began after it did
+    not start it.
+    """
+    curve = seen.column("rss")
+    rise = seen.rise("rss")
+    if rise is None:
+        return None
+    low, high = rise
+    lowest = max(i for i, (_, rss) in enumerate(curve) if rss - low <= _RISE_SEEN * (high - low))
+    if lowest + 1 >= len(curve):
+        return None
+    seen_s = curve[lowest + 1][0]
+    latest_ns = seen.case.died_ns - int(max(min(seen_s, 1e9), 0) * 1e9)
+    earliest_ns = latest_ns - int(
+        (curve[lowest][0] - seen_s + _BEGAN_S if lowest >= 0 else _BEGAN_S) * 1e9
+    )
+    return _only([r for r in seen.case.requests if earliest_ns <= r.begun_ns <= latest_ns])

@@ -1,0 +1,186 @@
+"""The verdict over a period: how often each cause, and whose job it is on the whole."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Engine, select
+
+from standfast.store.tables import application, incident
+
+from .case import Case, Unfinished, load
+from .causes import CAUSES, PARTIES, UNDETERMINED, Cause
+from .finding import WEAK, confidence_at
+from .verdict import Verdict, judge
+
+_EXAMPLES_EACH = 3
+
+
+class Judged(NamedTuple):
+    """An incident and the verdict on it."""
+
+    case: Case
+    verdict: Verdict
+
+
+class CauseCount(NamedTuple):
+    """How many incidents had one cause, when, and the mean confidence. Times are ``_ns``."""
+
+    cause: Cause
+    incidents: int
+    confidence: float
+    first_ns: int
+    last_ns: int
+
+
+class CulpritCount(NamedTuple):
+    """How often requests of one route were the culprit, with the last of them."""
+
+    route: str
+    incidents: int
+    last: Unfinished
+
+
+@dataclass(frozen=True)
+class PeriodVerdict:
+    """Whose fault the incidents of a period were.
+
+    ``confidence`` is the mean, over all incidents, of the confidence with which each is laid to
+    the ``party``: an incident of another party counts 0. ``verdicts`` has each of them by its
+    incident; ``examples`` are the surest of each cause, newest first among equals.
+    """
+
+    app: str | None
+    since_ns: int | None
+    party: str
+    confidence: float
+    incidents: int
+    first_ns: int | None
+    last_ns: int | None
+    parties: dict[str, int]
+    causes: tuple[CauseCount, ...]
+    culprits: tuple[CulpritCount, ...]
+    examples: tuple[Judged, ...]
+    verdicts: dict[int, Verdict]
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``report verdict --json`` shows it, times in nanoseconds of the epoch."""
+        return {
+            "app": self.app,
+            "since_ns": self.since_ns,
+            "party": self.party,
+            "confidence": round(self.confidence, 4),
+            "incidents": self.incidents,
+            "first_ns": self.first_ns,
+            "last_ns": self.last_ns,
+            "parties": self.parties,
+            "causes": [
+                {
+                    "cause": each.cause.name,
+                    "party": each.cause.party,
+                    "incidents": each.incidents,
+                    "confidence": round(each.confidence, 4),
+                    "first_ns": each.first_ns,
+                    "last_ns": each.last_ns,
+                }
+                for each in self.causes
+            ],
+            "culprits": [
+                {"route": each.route, "incidents": each.incidents, "last": each.last.name}
+                for each in self.culprits
+            ],
+            "examples": [
+                {
+                    "incident": each.case.incident_id,
+                    "verdict": each.verdict.as_json(),
+                    "culprit": each.verdict.culprit,
+                    "culprit_probability": each.verdict.culprit_probability,
+                }
+                for each in self.examples
+            ],
+        }
+
+
+def period_verdict(engine: Engine, app: str | None, since_ns: int | None = None) -> PeriodVerdict:
+    """The verdict on all incidents of ``app`` since ``since_ns`` (nanoseconds of the epoch).
+
+    None stands for all applications and for all time.
+    """
+    wanted = select(incident.c.id)
+    if app is not None:
+        wanted = wanted.join(application, application.c.id == incident.c.application_id)
+        wanted = wanted.where(application.c.name == app)
+    if since_ns is not None:
+        wanted = wanted.where(incident.c.died_ns >= since_ns)
+    with engine.connect() as connection:
+        ids = list(connection.execute(wanted).scalars())
+    return combine(app, since_ns, (Judged(case, judge(case)) for case in load(engine, ids)))
+
+
+def combine(app: str | None, since_ns: int | None, judged: Iterable[Judged]) -> PeriodVerdict:
+    """Adds up the verdicts of a period. Of the cases only examples are kept."""
+    by_id: dict[int, Verdict] = {}
+    times: dict[str, list[int]] = defaultdict(list)
+    sureness: dict[str, float] = defaultdict(float)
+    guilty: Counter[str] = Counter()
+    last_guilty: dict[str, tuple[int, Unfinished]] = {}
+    examples: dict[str, list[Judged]] = defaultdict(list)
+    for each in judged:
+        case, verdict = each
+        by_id[case.incident_id] = verdict
+        name = verdict.cause.name
+        times[name].append(case.died_ns)
+        sureness[name] += verdict.confidence
+        examples[name] = sorted([*examples[name], each], key=_surest)[:_EXAMPLES_EACH]
+        for request in case.requests:
+            if request.name == verdict.culprit:
+                route = f"{request.method} {request.route}"
+                guilty[route] += 1
+                if route not in last_guilty or last_guilty[route][0] <= case.died_ns:
+                    last_guilty[route] = (case.died_ns, request)
+    causes = sorted(
+        (
+            CauseCount(CAUSES[name], len(at), sureness[name] / len(at), min(at), max(at))
+            for name, at in times.items()
+        ),
+        key=lambda each: (-each.incidents, each.cause.name),
+    )
+    parties = dict.fromkeys(PARTIES, 0)
+    for each_cause in causes:
+        parties[each_cause.cause.party] += each_cause.incidents
+    party, confidence = _overall(causes)
+    every = [ns for at in times.values() for ns in at]
+    return PeriodVerdict(
+        app,
+        since_ns,
+        party,
+        confidence,
+        len(by_id),
+        min(every, default=None),
+        max(every, default=None),
+        parties,
+        tuple(causes),
+        tuple(CulpritCount(route, n, last_guilty[route][1]) for route, n in guilty.most_common()),
+        tuple(example for each in causes for example in examples[each.cause.name]),
+        by_id,
+    )
+
+
+def _surest(judged: Judged) -> tuple[float, int]:
+    return -judged.verdict.confidence, -judged.case.died_ns
+
+
+def _overall(causes: list[CauseCount]) -> tuple[str, float]:
+    """The party to which the incidents are laid with the most confidence, if it is enough."""
+    total = sum(each.incidents for each in causes)
+    shares: dict[str, float] = defaultdict(float)
+    for each in causes:
+        if each.cause.party != UNDETERMINED:
+            shares[each.cause.party] += each.confidence * each.incidents / total
+    party = max(shares, key=lambda name: shares[name], default=UNDETERMINED)
+    if shares.get(party, 0.0) < confidence_at(WEAK):
+        return UNDETERMINED, 0.0
+    return party, shares[party]

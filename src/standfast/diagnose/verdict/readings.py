@@ -1,0 +1,230 @@
+"""What the facts of a case say when read together: the end, the memory, the processor, the stack.
+
+Facts come from a store that others may have written to: values of the wrong type are left out.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from standfast.diagnose.words import moment
+from standfast.store import evidence
+from standfast.store.evidence import Fact
+
+from .case import Case
+
+#: Signals of the processor or of abort(3): the program itself did what must not be done.
+FATAL = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP"})
+#: Signals that ask a process to stop.
+STOPPING = frozenset({"SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"})
+
+#: Conditions of the machine count when they were seen this close to the end.
+NEAR_NS = 600_000_000_000
+
+# The most trusted sources of an end first; what others say is their reading of it.
+_TRUST = ("pidfd", "master", "netlink", "proc connector")
+_QUOTE = 200
+
+
+def number(data: Any, name: str) -> float | None:
+    """A number of a fact's data."""
+    return _finite(data.get(name))
+
+
+def text(data: Any, name: str) -> str | None:
+    """A text of a fact's data."""
+    value = data.get(name)
+    return value if isinstance(value, str) else None
+
+
+def cite(fact: Fact, words: str = "") -> str:
+    """A sentence with its source: ``words``, or else the first line of what the source said."""
+    said = (words or fact.text.strip().partition("\n")[0].strip() or fact.kind)[:_QUOTE]
+    return f"{said[:1].upper()}{said[1:].rstrip('.')} ({fact.source}, {moment(fact.at_ns)})."
+
+
+class End(NamedTuple):
+    """How a process ended, as one source has it; ``fact`` is None for the store's own row."""
+
+    signal: str | None
+    exit_code: int | None
+    fact: Fact | None
+
+    @property
+    def words(self) -> str:
+        """``SIGSEGV`` or ``exit code 3``."""
+        return self.signal or f"exit code {self.exit_code}"
+
+
+class Sample(NamedTuple):
+    """The worker at one moment, seen from outside; None is what could not be read."""
+
+    before_s: float
+    rss: float | None
+    cpu_s: float | None
+    threads: float | None
+    descriptors: float | None
+
+
+@dataclass(frozen=True)
+class Readings:
+    """One case, read. Everything is worked out when it is first asked for."""
+
+    case: Case
+
+    @cached_property
+    def ends(self) -> list[End]:
+        """What each source says of the end, the most trusted first."""
+        found = [
+            end
+            for fact in self.case.all(evidence.EXIT, evidence.START_FAILURE)
+            if (end := _end(fact)) is not None
+        ]
+        found.sort(key=lambda end: _rank(end.fact))
+        row = End(self.case.signal, self.case.exit_code, None)
+        if not found and (row.signal is not None or row.exit_code is not None):
+            found.append(row)
+        return found
+
+    @cached_property
+    def end(self) -> End:
+        """The end as the most trusted source has it; both parts are None where none is known."""
+        if self.ends:
+            return self.ends[0]
+        traceback = self.case.first(evidence.TRACEBACK)
+        return End(text(traceback.data, "signal") if traceback else None, None, traceback)
+
+    @cached_property
+    def known(self) -> bool:
+        """Whether anybody saw how the process ended."""
+        return self.end.signal is not None or self.end.exit_code is not None
+
+    def near(self, *kinds: str) -> list[Fact]:
+        """The facts of these kinds that were seen close to the end."""
+        return [f for f in self.case.all(*kinds) if abs(f.at_ns - self.case.died_ns) <= NEAR_NS]
+
+    @cached_property
+    def stalled(self) -> bool:
+        """Whether a request was not coming to its end."""
+        return bool(self.case.all(evidence.TIMEOUT, evidence.HANG)) or self.case.kind == "hang"
+
+    @cached_property
+    def texts(self) -> str:
+        """What programs wrote about this worker, and the errors of its last requests."""
+        written = [f.text for f in self.case.all(evidence.LOG, evidence.START_FAILURE)]
+        errors = [r.error for r in self.case.requests if r.error]
+        return "\n".join([*written, *self.case.errors, *errors])
+
+    @cached_property
+    def exception(self) -> str | None:
+        """The last exception that these texts name, such as ``ModuleNotFoundError: …``."""
+        found = _EXCEPTION.findall(self.texts)
+        return found[-1] if found else None
+
+    @cached_property
+    def samples(self) -> list[Sample]:
+        """The curve, the oldest first."""
+        found = []
+        for fact in self.case.all(evidence.CURVE):
+            rows = fact.data.get("samples")
+            for row in rows if isinstance(rows, list) else ():
+                if isinstance(row, list) and row and _finite(row[0]) is not None:
+                    values = [_finite(value) for value in row[:5]]
+                    values += [None] * (5 - len(values))
+                    found.append(Sample(values[0] or 0.0, *values[1:]))
+        return sorted(found, key=lambda sample: -sample.before_s)
+
+    @cached_property
+    def curve(self) -> Fact | None:
+        """The fact that the samples come from."""
+        return self.case.first(evidence.CURVE)
+
+    def column(self, name: str) -> list[tuple[float, float]]:
+        """One column of the curve as (seconds before the end, value), where it was read."""
+        pairs = [(sample.before_s, getattr(sample, name)) for sample in self.samples]
+        return [(before_s, value) for before_s, value in pairs if value is not None]
+
+    def rise(self, name: str) -> tuple[float, float] | None:
+        """The lowest and the last value of a column, if the last is the higher one or equal."""
+        values = [value for _, value in self.column(name)]
+        return (min(values), values[-1]) if len(values) > 1 else None
+
+    @cached_property
+    def busy(self) -> float | None:
+        """Processors used over the last seconds of the curve (1.0 is one processor)."""
+        spent = self.column("cpu_s")
+        if len(spent) < 2:
+            return None
+        last_s, last = spent[-1]
+        window = [pair for pair in spent if pair[0] - last_s <= _BUSY_S]
+        first_s, first = window[0]
+        if first_s - last_s < _LEAST_S:
+            return None
+        return max(last - first, 0.0) / (first_s - last_s)
+
+    @cached_property
+    def stack(self) -> tuple[Fact, str] | None:
+        """The innermost lines of the stack of the thread that matters, and the fact they are in."""
+        # A master's time-out may end a worker with SIGABRT: the traceback then is its stack.
+        kinds = [evidence.STACK] + [evidence.TRACEBACK] * self.stalled
+        for fact in reversed(self.case.all(*kinds)):
+            wanted = {request.thread for request in self.case.requests if request.thread}
+            chosen = number(fact.data, "thread")
+            wanted |= {int(chosen)} if chosen is not None else set()
+            section = _section(fact.text, wanted)
+            if section:
+                return fact, section
+        return None
+
+
+_BUSY_S = 5.0
+_LEAST_S = 0.4
+_INNERMOST = 4
+_EXCEPTION = re.compile(r"^(?:.*\s)?((?:\w+\.)*\w*(?:Error|Exception|Fault)\b(?:: .*)?)$", re.M)
+_THREAD = re.compile(r"^(?:Current )?[Tt]hread (0x[0-9a-fA-F]{1,16}|\d{1,20})\b.*$", re.M)
+
+
+def _finite(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _end(fact: Fact) -> End | None:
+    signal, code = text(fact.data, "signal"), number(fact.data, "exit_code")
+    if signal is None and code is None:
+        return None
+    return End(signal, None if signal is not None or code is None else int(code), fact)
+
+
+def _rank(fact: Fact | None) -> int:
+    return _TRUST.index(fact.source) if fact and fact.source in _TRUST else len(_TRUST)
+
+
+def _section(dump: str, threads: set[int]) -> str:
+    """The first lines of one thread of a dump by faulthandler or py-spy; nothing where several
+    threads are shown and none is known to matter. Both print the innermost call first."""
+    heads = list(_THREAD.finditer(dump))
+    if not heads:
+        return _top(dump)
+    bounds = [head.start() for head in heads[1:]] + [len(dump)]
+    bodies = {
+        int(head[1], 0): dump[head.end() : end] for head, end in zip(heads, bounds, strict=True)
+    }
+    for thread, body in bodies.items():
+        if thread in threads:
+            return _top(body)
+    return _top(next(iter(bodies.values()))) if len(bodies) == 1 else ""
+
+
+def _top(body: str) -> str:
+    lines = [line.strip() for line in body.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Fatal Python error")]
+    return "\n".join(lines[:_INNERMOST])

@@ -1,0 +1,189 @@
+"""Made-up incidents with facts as the watcher's sources write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from standfast.diagnose.verdict import Case, Unfinished
+from standfast.store import evidence
+from standfast.store.evidence import Fact
+
+SECOND = 1_000_000_000
+MIB = 2**20
+DIED_NS = 1_795_424_267_633_000_000
+PID = 4711
+
+
+def request(
+    uri: str = "/label/150", age_s: float = 1.0, thread: int = 0x7F01, **more: Any
+) -> Unfinished:
+    """A request that was in flight for ``age_s`` seconds."""
+    number = more.pop("number", 17)
+    name = more.pop("name", f"abc-{number}")
+    begun_ns = DIED_NS - int(age_s * SECOND)
+    return Unfinished(name, "GET", uri, "/label/{int}", begun_ns, thread, number=number, **more)
+
+
+def fact(
+    kind: str, source: str = "test", words: str = "", *, age_s: float = 0.0, **data: Any
+) -> Fact:
+    return Fact(kind, source, DIED_NS - int(age_s * SECOND), words or f"a fact of {kind}", data)
+
+
+def ended(how: str | int, source: str = "pidfd") -> Fact:
+    """What a source says of the end: a signal or an exit code."""
+    if isinstance(how, str):
+        return fact(evidence.EXIT, source, f"process {PID} was ended by {how}", signal=how)
+    return fact(evidence.EXIT, source, f"process {PID} ended with exit code {how}", exit_code=how)
+
+
+def curve(
+    mib: list[float] | None = None,
+    *,
+    busy: float = 0.1,
+    files: list[int] | None = None,
+    threads: list[int] | None = None,
+    limit: int = 1024,
+) -> Fact:
+    """Samples every half second; each list is the oldest first."""
+    mib = mib or [80.0] * 10
+    count = len(mib)
+    files = files or [20] * count
+    threads = threads or [4] * count
+    samples = [
+        [(count - i) * 0.5, int(mib[i] * MIB), 10 + i * 0.5 * busy, threads[i], files[i]]
+        for i in range(count)
+    ]
+    words = f"{count} samples of process {PID}"
+    return fact(evidence.CURVE, "proc", words, samples=samples, descriptor_limit=limit)
+
+
+RISING = [80.0, 80, 80, 80, 150, 300, 450, 600, 700, 780]
+
+
+def traceback(signal: str = "SIGSEGV", thread: int = 0x7F01, frames: int = 3) -> Fact:
+    title = {"SIGSEGV": "Segmentation fault", "SIGABRT": "Aborted", "SIGBUS": "Bus error"}[signal]
+    lines = [f'  File "shop.py", line {40 + n} in step{n}' for n in range(frames)]
+    words = (
+        f"Fatal Python error: {title}\n\nCurrent thread 0x{thread:016x} (most recent call first):\n"
+    )
+    words += "\n".join(lines)
+    return fact(evidence.TRACEBACK, "faulthandler", words, signal=signal, thread=thread)
+
+
+def recursion(signal: str = "SIGSEGV") -> Fact:
+    lines = ['  File "shop.py", line 12 in total'] * 100
+    words = "Fatal Python error: Segmentation fault\n\n"
+    words += "Current thread 0x0000000000007f01 (most recent call first):\n"
+    words += "\n".join(lines) + "\n  ...\n"
+    return fact(evidence.TRACEBACK, "faulthandler", words, signal=signal, thread=0x7F01)
+
+
+def oom_kill(mib: float = 790, scope: str = "cgroup") -> Fact:
+    words = f"Memory cgroup out of memory: Killed process {PID} (gunicorn)"
+    return fact(
+        evidence.OOM_KILL, "/dev/kmsg", words,
+        victim_pid=PID, rss_bytes=int(mib * MIB), scope=scope, cgroup="/shop",
+    )  # fmt: skip
+
+
+def counter(before: int = 0, after: int = 1, limit_mib: float = 800) -> Fact:
+    return fact(
+        evidence.OOM_COUNTER, "memory.oom_control", f"oom_kill {before} -> {after}",
+        before=before, after=after, limit_bytes=int(limit_mib * MIB), cgroup="/shop",
+    )  # fmt: skip
+
+
+def neighbour(mib: float = 20_000) -> Fact:
+    words = "Out of memory: Killed process 99 (java)"
+    return fact(
+        evidence.NEIGHBOUR_OOM_KILL, "/dev/kmsg", words, age_s=2,
+        victim_pid=99, rss_bytes=int(mib * MIB), scope="host", name="java",
+    )  # fmt: skip
+
+
+def host_memory(available_mib: float = 12_000, total_mib: float = 24_000) -> Fact:
+    return fact(
+        evidence.HOST_MEMORY, "/proc/meminfo",
+        available_bytes=int(available_mib * MIB), total_bytes=int(total_mib * MIB),
+        pressure_full_avg10=0.0,
+    )  # fmt: skip
+
+
+def timed_out(timeout_s: float = 30.0, signal: str = "SIGKILL") -> Fact:
+    words = f"the master (pid 1) sent {signal} to its worker {PID}"
+    return fact(evidence.TIMEOUT, "master", words, signal=signal, timeout_s=timeout_s)
+
+
+def order(reason: str, signal: str = "SIGTERM") -> Fact:
+    words = f"the master (pid 1) sent {signal} to its worker {PID}, as the server was told to"
+    return fact(evidence.MASTER_SIGNAL, "master", words, signal=signal, reason=reason)
+
+
+def service(action: str) -> Fact:
+    return fact(evidence.SERVICE, "journal", f"shop.service: {action}", action=action, unit="shop")
+
+
+def hung(age_s: float = 60.0, **data: Any) -> Fact:
+    return fact(evidence.HANG, "watcher", f"a request is open for {age_s} s", age_s=age_s, **data)
+
+
+def stack(words: str, **data: Any) -> Fact:
+    return fact(evidence.STACK, "py-spy", words, **data)
+
+
+LOCKED = """Thread 0x7F01 (idle): "ThreadPoolExecutor-0_0"
+    acquire (threading.py:327)
+    transfer (shop.py:44)
+"""
+ASKING = """Thread 0x7F01 (idle): "MainThread"
+    recv_into (socket.py:718)
+    execute (pymysql/cursors.py:153)
+"""
+
+
+def failed_start(code: int | str = 3) -> Fact:
+    words = f"process {PID} ended with exit code {code} before it had served any request"
+    data = {"signal": code} if isinstance(code, str) else {"exit_code": code}
+    return fact(evidence.START_FAILURE, "master", words, age_s=0, **data)
+
+
+def log(words: str) -> Fact:
+    return fact(evidence.LOG, "gunicorn log", words, log="error.log")
+
+
+def full_disk() -> Fact:
+    return fact(evidence.DISK_FULL, "statvfs", "/var/lib is full", path="/var/lib", free_bytes=0)
+
+
+def read_only() -> Fact:
+    return fact(evidence.DISK_READ_ONLY, "mountinfo", "/var/lib is read-only", path="/var/lib")
+
+
+def no_files(scope: str = "process") -> Fact:
+    return fact(evidence.NO_FILES, "/proc", "no file handles", open=1024, limit=1024, scope=scope)
+
+
+def no_processes() -> Fact:
+    words = "no more processes may be made"
+    return fact(evidence.NO_PROCESSES, "pids.events", words, count=200, limit=200, scope="cgroup")
+
+
+def database_down() -> Fact:
+    words = "10.0.0.5:3306: connection refused"
+    return fact(evidence.DATABASE_DOWN, "probe", words, address="10.0.0.5:3306", error="refused")
+
+
+def restarted() -> Fact:
+    words = "the machine has been started anew"
+    return fact(evidence.HOST_RESTART, "boot_id", words, age_s=-60, old_boot_id="old", booted_ns=1)
+
+
+def load(load_1m: float = 30.0, steal: float = 0.0) -> Fact:
+    return fact(evidence.LOAD, "/proc/loadavg", load_1m=load_1m, processors=2, steal_share=steal)
+
+
+def case(*facts: Fact, requests: tuple[Unfinished, ...] | None = None, **more: Any) -> Case:
+    """An incident, with one request in flight unless told otherwise."""
+    requests = (request(),) if requests is None else requests
+    return Case(7, DIED_NS, "shop", "web1", PID, requests=requests, facts=facts, **more)

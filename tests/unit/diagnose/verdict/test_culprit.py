@@ -1,0 +1,102 @@
+"""Which request is named, how surely, and when none is."""
+
+from __future__ import annotations
+
+import pytest
+
+from standfast.diagnose.verdict import Verdict, judge
+from standfast.store.evidence import Fact
+
+from . import cases as c
+from .cases import case, request
+
+ONE = request("/one", age_s=9.0, thread=0x7F01, number=1)
+TWO = request("/two", age_s=3.5, thread=0x7F02, number=2)
+THREE = request("/three", age_s=0.4, thread=0x7F03, number=3)
+BOTH = (ONE, TWO)
+
+
+def named(verdict: Verdict) -> tuple[str | None, float | None]:
+    return verdict.culprit, verdict.culprit_probability
+
+
+def test_the_request_of_the_crashing_thread_is_certain() -> None:
+    crash = case(c.ended("SIGSEGV"), c.traceback(thread=0x7F02), requests=BOTH)
+    assert named(judge(crash)) == ("abc-2", 0.99)
+
+
+def test_a_crash_in_another_thread_names_no_request_of_several() -> None:
+    crash = case(c.ended("SIGSEGV"), c.traceback(thread=0x7FFF), requests=BOTH)
+    assert named(judge(crash)) == (None, None)
+
+
+def test_two_requests_of_one_thread_are_not_told_apart() -> None:
+    """All requests of an event loop have its thread."""
+    same = (ONE, request("/two", thread=0x7F01, number=2))
+    crash = case(c.ended("SIGSEGV"), c.traceback(thread=0x7F01), requests=same)
+    assert named(judge(crash)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "probability"),
+    [
+        ((c.ended("SIGSEGV"),), 0.9),
+        ((c.ended("SIGKILL"), c.oom_kill(), c.counter(), c.curve(c.RISING)), 0.99),
+        ((c.ended(3),), 0.9),
+        ((c.ended("SIGKILL"), c.timed_out(), c.curve(busy=1.0)), 0.99),
+    ],
+)
+def test_the_only_request_in_flight_is_as_probable_as_the_cause(
+    facts: tuple[Fact, ...], probability: float
+) -> None:
+    assert named(judge(case(*facts, requests=(ONE,)))) == ("abc-1", probability)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        (c.ended("SIGTERM"), c.order("stop")),
+        (c.ended("SIGKILL"), c.curve()),
+        (c.restarted(),),
+        (c.ended(1), c.full_disk(), c.log("No space left on device")),
+        (),
+    ],
+)
+def test_where_it_was_not_the_application_no_request_is_blamed(facts: tuple[Fact, ...]) -> None:
+    assert named(judge(case(*facts, requests=(ONE,)))) == (None, None)
+
+
+def test_the_request_that_began_when_memory_began_to_grow_is_strong() -> None:
+    grown = (c.ended("SIGKILL"), c.oom_kill(), c.counter(), c.curve(c.RISING))
+    assert named(judge(case(*grown, requests=(ONE, TWO, THREE)))) == ("abc-2", 0.9)
+
+
+def test_of_two_that_began_when_memory_began_to_grow_none_is_named() -> None:
+    grown = (c.ended("SIGKILL"), c.oom_kill(), c.counter(), c.curve(c.RISING))
+    twin = request("/twin", age_s=3.6, number=4)
+    assert named(judge(case(*grown, requests=(ONE, TWO, twin)))) == (None, None)
+
+
+def test_the_request_torn_out_by_sys_exit_is_certain() -> None:
+    torn = request("/three", aborted=True, number=3)
+    assert named(judge(case(c.ended(1), requests=(*BOTH, torn)))) == ("abc-3", 0.99)
+
+
+@pytest.mark.parametrize("name", ["abc-2", "2", 2])
+def test_the_request_that_a_hang_names_is_strong(name: str | int) -> None:
+    hung = case(c.hung(request_id=name), c.curve(busy=1.0), requests=BOTH, kind="hang")
+    assert named(judge(hung)) == ("abc-2", 0.9)
+
+
+def test_the_request_whose_stack_was_taken_is_strong() -> None:
+    facts = (c.ended("SIGKILL"), c.timed_out(), c.stack(c.LOCKED, thread=0x7F01))
+    assert named(judge(case(*facts, requests=BOTH))) == ("abc-1", 0.9)
+
+
+def test_the_only_request_older_than_the_time_out_is_strong() -> None:
+    facts = (c.ended("SIGKILL"), c.timed_out(timeout_s=5.0), c.curve(busy=1.0))
+    assert named(judge(case(*facts, requests=(ONE, TWO, THREE)))) == ("abc-1", 0.9)
+
+
+def test_a_worker_that_did_not_start_has_no_culprit() -> None:
+    assert named(judge(case(c.failed_start(), requests=(ONE,)))) == (None, None)

@@ -1,0 +1,80 @@
+"""Whatever the facts say, there is a verdict, and what speaks against it never strengthens it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from standfast.diagnose.verdict import CAUSES, Case, judge
+from standfast.diagnose.verdict.verdict import findings
+from standfast.store.evidence import KINDS, Fact
+
+from . import cases as c
+from .test_rules import CASES
+
+REAL = [fact for known, _, _ in CASES.values() for fact in known.facts]
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=12,
+)
+NAMES = sorted({name for fact in REAL for name in fact.data})
+hostile = st.builds(
+    Fact,
+    st.sampled_from(KINDS) | st.text(max_size=5),
+    st.sampled_from(["pidfd", "master"]) | st.text(max_size=5),
+    st.integers(0, 2**63 - 1) | st.just(c.DIED_NS),
+    st.text(max_size=60) | st.sampled_from([fact.text for fact in REAL]),
+    st.dictionaries(st.sampled_from(NAMES), values, max_size=6),
+)
+honest = st.sampled_from(REAL)
+requests = st.lists(
+    st.builds(
+        lambda age_s, thread, aborted, number: c.request(
+            age_s=age_s, thread=thread, aborted=aborted, number=number
+        ),
+        st.floats(0, 1e6),
+        st.sampled_from([0, 0x7F01, 0x7F02]),
+        st.booleans(),
+        st.integers(1, 9),
+    ),
+    max_size=4,
+)
+
+
+def mixed(facts: list[Fact], open_requests: list[Any], kind: str = "death") -> Case:
+    return c.case(*facts, requests=tuple(open_requests), kind=kind)
+
+
+@given(st.lists(honest | hostile, max_size=8), requests, st.sampled_from(["death", "hang"]))
+def test_any_mixture_of_facts_gives_a_verdict_of_the_list(
+    facts: list[Fact], open_requests: list[Any], kind: str
+) -> None:
+    verdict = judge(mixed(facts, open_requests, kind))
+    assert CAUSES[verdict.cause.name] is verdict.cause
+    assert 0 <= verdict.confidence < 1
+    assert (verdict.confidence == 0) == (verdict.party == "undetermined")
+    assert set(verdict.as_json()) == {"party", "cause", "confidence", "for", "against", "refute"}
+    json.dumps(verdict.as_json())
+    if verdict.culprit is None:
+        assert verdict.culprit_probability is None
+    else:
+        assert verdict.party == "application"
+        assert verdict.culprit in {request.name for request in open_requests}
+        assert 0.5 <= (verdict.culprit_probability or 0) < 1
+
+
+@given(st.lists(honest, max_size=5), honest, requests)
+def test_a_fact_that_is_held_against_a_cause_never_makes_it_likelier(
+    facts: list[Fact], more: Fact, open_requests: list[Any]
+) -> None:
+    before = {found.cause.name: found for found in findings(mixed(facts, open_requests))}
+    after = {found.cause.name: found for found in findings(mixed([*facts, more], open_requests))}
+    for name in before.keys() & after.keys():
+        held_against = set(after[name].contradicts) - set(before[name].contradicts)
+        if held_against:
+            assert after[name].confidence <= before[name].confidence, held_against

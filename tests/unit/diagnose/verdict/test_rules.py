@@ -1,0 +1,243 @@
+"""Each cause from the facts that show it, beside the causes that look like it."""
+
+from __future__ import annotations
+
+import pytest
+
+from standfast.diagnose.verdict import CAUSES, Case, judge
+from standfast.diagnose.verdict.verdict import findings
+from standfast.store import evidence
+from standfast.store.evidence import Fact
+
+from . import cases as c
+from .cases import case
+
+WRITE_FAILED = c.log("OSError: [Errno 28] No space left on device")
+NO_MODULE = c.log("ModuleNotFoundError: No module named 'stripe'")
+NO_DATABASE = c.log('pymysql.err.OperationalError: (2003, "Can\'t connect to MySQL server")')
+
+#: What happened, the facts of it, the cause, and the confidence that they deserve.
+CASES: dict[str, tuple[Case, str, float]] = {
+    "segfault with a traceback": (
+        case(c.ended("SIGSEGV"), c.traceback(), c.curve()), "app_crash", 0.99),
+    "segfault without one": (case(c.ended("SIGSEGV"), c.curve()), "app_crash", 0.9),
+    "segfault that the kernel logged": (
+        case(c.ended("SIGSEGV"), c.log("gunicorn[4711]: segfault at 8 ip 7f")), "app_crash", 0.99),
+    "abort in a library": (case(c.ended("SIGABRT"), c.traceback("SIGABRT")), "app_crash", 0.99),
+    "segfault while the worker was starting": (
+        case(c.failed_start("SIGSEGV"), c.ended("SIGSEGV"), requests=()), "app_crash", 0.9),
+    "segfault just as the service was stopped": (
+        case(c.ended("SIGSEGV"), c.traceback(), c.service("stop")), "app_crash", 0.99),
+    "segfault while the disk was full and the database away": (
+        case(c.ended("SIGSEGV"), c.traceback(), c.full_disk(), c.database_down()),
+        "app_crash", 0.99),
+    "stack overflow": (case(c.ended("SIGSEGV"), c.recursion()), "app_stack_overflow", 0.99),
+    "stack overflow that Python itself stopped": (
+        case(c.ended("SIGABRT"), c.fact(
+            evidence.TRACEBACK, "faulthandler",
+            "Fatal Python error: _Py_CheckRecursiveCall: Cannot recover from stack overflow.",
+            signal=None)),
+        "app_stack_overflow", 0.99),
+    "memory grew to the group's limit": (
+        case(c.ended("SIGKILL"), c.oom_kill(), c.counter(), c.curve(c.RISING)), "app_memory", 0.99),
+    "memory grew faster than the samples": (
+        case(c.ended("SIGKILL"), c.oom_kill(790), c.counter(), c.curve([80.0, 80])),
+        "app_memory", 0.99),
+    "memory grew, the kernel log may not be read": (
+        case(c.ended("SIGKILL"), c.counter(), c.curve(c.RISING)), "app_memory", 0.9),
+    "memory grew until the whole machine had none": (
+        case(c.ended("SIGKILL"), c.oom_kill(21_000, "host"), c.host_memory(100),
+             c.curve([80.0, 3_000, 11_000, 20_000])), "app_memory", 0.99),
+    "memory grew, a killer in user space": (
+        case(c.ended("SIGKILL"), c.host_memory(300), c.curve([80.0, 3_000, 11_000, 20_000])),
+        "app_memory", 0.9),
+    "a slow leak had filled the limit before": (
+        case(c.ended("SIGKILL"), c.oom_kill(700), c.counter(), c.curve([700.0] * 10)),
+        "app_memory", 0.9),
+    "a neighbour ate the machine's memory": (
+        case(c.ended("SIGKILL"), c.oom_kill(80, "host"), c.neighbour(), c.host_memory(100),
+             c.curve()), "platform_memory", 0.9),
+    "a neighbour ate it and this worker was growing a little": (
+        case(c.ended("SIGKILL"), c.oom_kill(200, "host"), c.neighbour(), c.host_memory(100),
+             c.curve([80.0, 90, 200])), "platform_memory", 0.9),
+    "a neighbour in the same group ate its limit": (
+        case(c.ended("SIGKILL"), c.oom_kill(80), c.counter(), c.neighbour(600), c.curve()),
+        "platform_memory", 0.9),
+    "os._exit in a request": (case(c.ended(3), c.curve()), "app_exit", 0.9),
+    "os._exit(0) in a request": (case(c.ended(0), c.curve()), "app_exit", 0.75),
+    "sys.exit in a request": (
+        case(c.ended(1), requests=(c.request(aborted=True), c.request("/b", number=18))),
+        "app_exit", 0.99),
+    "the module is missing": (
+        case(c.failed_start(), NO_MODULE, requests=()), "app_start_failure", 0.99),
+    "failed at start, nobody knows why": (
+        case(c.failed_start(), c.ended(3), requests=()), "app_start_failure", 0.9),
+    "the module is missing while the disk is full": (
+        case(c.failed_start(), NO_MODULE, c.full_disk(), requests=()), "app_start_failure", 0.99),
+    "an endless loop, killed after its time-out": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.curve(busy=1.0)), "app_timeout", 0.99),
+    "an endless loop on a crowded machine": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.curve(busy=0.9), c.load()), "app_timeout", 0.99),
+    "a deadlock, killed after its time-out": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.curve(busy=0.0), c.stack(c.LOCKED)),
+        "app_timeout", 0.99),
+    "a time-out that ends in an abort with a traceback": (
+        case(c.ended("SIGABRT"), c.timed_out(signal="SIGABRT"), c.traceback("SIGABRT")),
+        "app_timeout", 0.9),
+    "a time-out after which gunicorn's worker leaves by itself": (
+        case(c.ended(1), c.timed_out(signal="SIGABRT"), c.curve(busy=0.0),
+             requests=(c.request(aborted=True),)), "app_timeout", 0.9),
+    "an endless loop that nobody ended": (
+        case(c.hung(), c.curve(busy=1.0), kind="hang"), "app_hang", 0.99),
+    "a deadlock that nobody ended": (
+        case(c.hung(), c.curve(busy=0.0), c.stack(c.LOCKED), kind="hang"), "app_hang", 0.99),
+    "a hang that somebody ended with SIGKILL": (
+        case(c.hung(), c.ended("SIGKILL"), c.curve(busy=1.0)), "app_hang", 0.99),
+    "file handles leaked": (
+        case(c.ended(1), c.no_files(), c.curve(files=[20, 100, 300, 500, 700, 900, 950, 1000, 1020,
+                                                       1024])), "app_files", 0.99),
+    "file handles leaked, then a time-out": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.no_files(),
+             c.log("OSError: [Errno 24] Too many open files"), c.curve(busy=1.0)),
+        "app_files", 0.99),
+    "a thread for every request": (
+        case(c.ended(1), c.no_processes(), c.curve(threads=[4, 20, 50, 80, 100, 120, 140, 160, 180,
+                                                             199])), "app_threads", 0.9),
+    "the disk is full": (case(c.ended(1), c.full_disk(), WRITE_FAILED), "platform_disk_full", 0.9),
+    "the disk is full, the program says nothing": (
+        case(c.ended(1), c.full_disk()), "platform_disk_full", 0.75),
+    "the disk is full beneath a file in memory": (
+        case(c.ended("SIGBUS"), c.traceback("SIGBUS"), c.full_disk()), "platform_disk_full", 0.5),
+    "no room at the start": (
+        case(c.failed_start(), c.full_disk(), WRITE_FAILED, requests=()),
+        "platform_disk_full", 0.9),
+    "the disk is read-only": (
+        case(c.ended(1), c.read_only(), errors=("OSError: [Errno 30] Read-only file system",)),
+        "platform_disk_read_only", 0.9),
+    "no handle on the whole machine": (
+        case(c.ended(1), c.no_files("host"), c.curve()), "platform_no_files", 0.75),
+    "no process may be made": (
+        case(c.ended(1), c.no_processes(), c.log("RuntimeError: can't start new thread")),
+        "platform_no_processes", 0.9),
+    "the database is away at the start": (
+        case(c.failed_start(), c.database_down(), NO_DATABASE, requests=()),
+        "platform_database_down", 0.9),
+    "the database is away and the request waits for it": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.database_down(), c.curve(busy=0.0),
+             c.stack(c.ASKING)), "platform_database_down", 0.9),
+    "the database is away, the worker hangs, no stack": (
+        case(c.hung(), c.database_down(), c.curve(busy=0.0), kind="hang"),
+        "platform_database_down", 0.75),
+    "an endless loop while the database is away": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.database_down(), c.curve(busy=1.0)),
+        "app_timeout", 0.99),
+    "the machine restarted": (case(c.restarted()), "platform_host_restart", 0.99),
+    "the machine was shut down in order": (
+        case(c.restarted(), c.ended("SIGTERM"), c.order("stop")), "platform_host_restart", 0.99),
+    "a crash before the machine restarted": (
+        case(c.restarted(), c.ended("SIGSEGV"), c.traceback()), "app_crash", 0.99),
+    "timed out for want of processors": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.load(steal=0.6), c.curve(busy=0.3)),
+        "platform_overload", 0.75),
+    "waited for something else on a crowded machine": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.load(), c.curve(busy=0.0)), "app_timeout", 0.9),
+    "SIGTERM from a deploy": (
+        case(c.ended("SIGTERM"), c.order("stop"), c.service("stop")), "operator_stop", 0.99),
+    "a stop that the master tells of": (
+        case(c.ended("SIGTERM"), c.order("stop")), "operator_stop", 0.9),
+    "a stop in which the graceful time ran out": (
+        case(c.ended("SIGKILL"), c.order("stop"), c.order("stop", "SIGKILL"), c.curve()),
+        "operator_stop", 0.9),
+    "fewer workers": (case(c.ended(0), c.order("scale")), "operator_stop", 0.9),
+    "SIGTERM, from where nobody knows": (case(c.ended("SIGTERM")), "operator_stop", 0.75),
+    "SIGKILL by an operator": (
+        case(c.ended("SIGKILL"), c.curve(), c.host_memory()), "operator_kill", 0.75),
+    "SIGKILL by an operator, and the kernel counted nothing": (
+        case(c.ended("SIGKILL"), c.curve(), c.counter(0, 0)), "operator_kill", 0.75),
+    "SIGKILL and nothing else known": (case(c.ended("SIGKILL")), "operator_kill", 0.5),
+    "reload": (case(c.ended("SIGTERM"), c.order("reload")), "operator_reload", 0.9),
+    "reload by the service manager": (
+        case(c.ended("SIGTERM"), c.order("reload"), c.service("reload")), "operator_reload", 0.99),
+    "the worker had served as many requests as it may": (
+        case(c.ended(0), c.order("recycle")), "operator_reload", 0.9),
+    "nothing is known": (case(), "undetermined", 0.0),
+    "ended by a signal that no one sends": (case(c.ended("SIGALRM")), "undetermined", 0.0),
+    "killed for want of memory, nobody knows whose": (
+        case(c.ended("SIGKILL"), c.fact(evidence.OOM_KILL, "/dev/kmsg")), "undetermined", 0.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_cause_is_named_with_the_confidence_that_it_deserves(name: str) -> None:
+    known, cause, confidence = CASES[name]
+    verdict = judge(known)
+    assert verdict.cause.name == cause, verdict
+    assert verdict.confidence == confidence, verdict
+    assert verdict.supports
+    assert all(len(words) < 600 for words in verdict.supports + verdict.contradicts)
+
+
+def test_every_cause_has_a_case() -> None:
+    assert {cause for _, cause, _ in CASES.values()} == set(CAUSES)
+
+
+#: For each cause a fact that speaks against it.
+REFUTING: dict[str, Fact] = {
+    "app_crash": c.ended("SIGTERM", "server log"),
+    "app_stack_overflow": c.ended(0, "server log"),
+    "app_memory": c.neighbour(90_000),
+    "app_exit": c.order("stop"),
+    "app_start_failure": c.service("stop"),
+    "app_timeout": c.fact(evidence.CLOCK_JUMP, jump_s=3600.0),
+    "app_hang": c.ended("SIGSEGV", "server log"),
+    "app_files": c.no_files("host"),
+    "app_threads": c.ended("SIGSEGV", "server log"),
+    "platform_memory": c.order("stop", "SIGKILL"),
+    "platform_disk_full": c.service("stop"),
+    "platform_disk_read_only": c.service("stop"),
+    "platform_no_files": c.service("stop"),
+    "platform_no_processes": c.service("stop"),
+    "platform_database_down": c.service("stop"),
+    "platform_host_restart": c.traceback(),
+    "platform_overload": c.ended("SIGSEGV", "server log"),
+    "operator_stop": c.oom_kill(),
+    "operator_kill": c.hung(),
+    "operator_reload": c.restarted(),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_fact_that_speaks_against_it_lowers_the_confidence(name: str) -> None:
+    known, cause, confidence = CASES[name]
+    if cause == "undetermined":
+        return
+    more = known.facts + (REFUTING[cause],)
+    weaker = judge(c.case(*more, requests=known.requests, kind=known.kind, errors=known.errors))
+    assert weaker.cause.name != cause or weaker.confidence < confidence
+
+
+@pytest.mark.parametrize("source", ["master", "uwsgi log"])
+def test_sources_that_disagree_on_the_end_are_both_told(source: str) -> None:
+    verdict = judge(case(c.ended("SIGSEGV"), c.traceback(), c.ended(1, source)))
+    assert (verdict.cause.name, verdict.confidence) == ("app_crash", 0.9)
+    assert any(source in words and "exit code 1" in words for words in verdict.contradicts)
+
+
+def test_the_kernel_is_believed_before_a_log() -> None:
+    seen = case(c.ended("SIGTERM", "a log"), c.ended("SIGSEGV"))
+    assert judge(seen).cause.name == "app_crash"
+
+
+def test_two_parties_that_are_as_likely_are_not_told_apart() -> None:
+    known = case(c.ended("SIGKILL"), c.fact(evidence.OOM_KILL, "/dev/kmsg"))
+    verdict = judge(known)
+    assert {found.cause.party for found in findings(known)} == {"application", "platform"}
+    assert (verdict.party, verdict.confidence) == ("undetermined", 0.0)
+    assert len(verdict.contradicts) == 2
+
+
+def test_each_sentence_names_its_source_and_its_time() -> None:
+    verdict = judge(CASES["memory grew to the group's limit"][0])
+    assert any("/dev/kmsg, 2026-11-23T" in words for words in verdict.supports)
+    assert any("grew from 80 MiB to 790 MiB" in words for words in verdict.supports)
+    assert any("pidfd" in words for words in verdict.supports)
