@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -98,6 +99,25 @@ def test_a_worker_that_is_killed_from_outside_has_no_word_of_its_master() -> Non
         assert facts(house, pid, "exit")[0] == ("exit", {"signal": "SIGKILL"})
         assert facts(house, pid, "timeout", "master_signal", "start_failure") == []
         assert house.row(incident).worker_id == house.row(worker, pid=pid).id
+
+
+def test_a_worker_that_lost_its_master_has_the_end_of_its_master_as_evidence() -> None:
+    with (
+        serving(*GUNICORN, "shop_wsgi:app") as server,
+        watched(server) as house,
+        ThreadPoolExecutor() as clients,
+    ):
+        clients.submit(server.get, "/sleep?60")
+        pid = serving_pid(house, "/sleep?60")
+        look_s = time.monotonic() + 1.0
+        until(house, lambda: time.monotonic() > look_s)
+        server.process.kill()
+        server.process.wait()
+        os.kill(pid, signal.SIGKILL)
+        until(house, lambda: facts(house, pid, "parent_exit"))
+        ((_, data),) = facts(house, pid, "parent_exit")[:1]
+        assert data.pop("before_s") < 10
+        assert data == {"parent_pid": server.process.pid, "signal": "SIGKILL"}
 
 
 def test_a_request_cut_off_by_a_stop_shows_that_gunicorn_was_stopping() -> None:

@@ -32,18 +32,22 @@ HOST_MEMORY = "host_memory"
 #: The worker as sampled from outside. data: ``samples``: a list of [seconds before the end,
 #: rss_bytes, cpu_s, threads, descriptors]; ``descriptor_limit``.
 CURVE = "curve"
-#: The pre-forking master ended this worker after its time-out. data: ``signal``, ``timeout_s``.
+#: The pre-forking master ended this worker after its time-out. data: ``signal``, ``timeout_s``;
+#: from a log, which does not tell those, ``elapsed_s`` where it does.
 TIMEOUT = "timeout"
 #: The master ended this worker for another reason. data: ``signal``, ``reason``: "stop",
-#: "reload", "recycle".
+#: "reload", "scale", "other"; ``timeout_s`` where it had that long to end by itself.
 MASTER_SIGNAL = "master_signal"
+#: The process that had started the worker has ended too. data: as of EXIT, where known, and
+#: ``parent_pid``, ``before_s`` (how long before the worker it was seen to end; below 0: after it).
+PARENT_EXIT = "parent_exit"
 #: A request has been open for longer than a request may take. data: ``age_s``, ``request_id``.
 HANG = "hang"
 #: What the process was doing at a moment of its hang. data: ``thread`` where one was chosen.
 STACK = "stack"
 #: A line of a server's or the system's log about this process. data: ``log``.
 LOG = "log"
-#: The worker ended before it had served any request. data: as of EXIT.
+#: The worker ended before it had served any request. data: as of EXIT, and ``age_s``.
 START_FAILURE = "start_failure"
 #: The host has been started anew since. data: ``old_boot_id``, ``booted_ns``.
 HOST_RESTART = "host_restart"
@@ -67,8 +71,8 @@ SERVICE = "service"
 
 KINDS = (
     EXIT, TRACEBACK, OOM_KILL, NEIGHBOUR_OOM_KILL, OOM_COUNTER, HOST_MEMORY, CURVE, TIMEOUT,
-    MASTER_SIGNAL, HANG, STACK, LOG, START_FAILURE, HOST_RESTART, DISK_FULL, DISK_READ_ONLY,
-    NO_FILES, NO_PROCESSES, LOAD, CLOCK_JUMP, DATABASE_DOWN, SERVICE,
+    MASTER_SIGNAL, PARENT_EXIT, HANG, STACK, LOG, START_FAILURE, HOST_RESTART, DISK_FULL,
+    DISK_READ_ONLY, NO_FILES, NO_PROCESSES, LOAD, CLOCK_JUMP, DATABASE_DOWN, SERVICE,
 )  # fmt: skip
 
 #: Texts are kept up to so many characters.

@@ -45,7 +45,7 @@ class PidfdExits:
     def facts(self, death: Death) -> list[Fact]:
         """The exit status, where the kernel tells it."""
         fd = self._fds.get(death.process)
-        status = None if fd is None else _exit_status(fd)
+        status = None if fd is None else exit_status(fd)
         if status is None:
             return []
         code = os.waitstatus_to_exitcode(status)
@@ -64,7 +64,7 @@ class PidfdExits:
             os.close(self._fds.popitem()[1])
 
 
-def _exit_status(fd: int) -> int | None:
+def exit_status(fd: int) -> int | None:
     """The wait status of the process behind a pidfd, None where it cannot be had (yet)."""
     reaped = select.poll()
     reaped.register(fd, select.POLLHUP)

@@ -7,7 +7,9 @@ from standfast.watch.settings import Settings
 from .collector import Collector
 from .exits import PidfdExits
 from .logs import Logs
+from .parents import Parents
 from .process_events import ProcessEvents
+from .services import Services
 
 
 def all_collectors(settings: Settings) -> list[Collector]:
@@ -15,5 +17,7 @@ def all_collectors(settings: Settings) -> list[Collector]:
     return [
         PidfdExits(),
         ProcessEvents(),
+        Parents(),
+        Services(),
         Logs(settings.server_logs),
     ]
