@@ -61,3 +61,19 @@ def answering(body: Any) -> App:
         return body
 
     return app
+
+
+def end_of(journal: Path, action: Callable[[], Any]) -> End:
+    """How a request ends whose application calls ``action``."""
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        action()
+        start_response("200 OK", [])
+        return []
+
+    one = Served(journal, app)
+    try:
+        one.call()
+    except Exception as error:  # it passes through, as other tests show
+        del error
+    return one.end
