@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cost, ingest, survivors
+from . import cost, ingest, pythons, survivors
 from .children import ROOT
 from .machine import describe
 from .page import Report, page
 from .peers import PEERS
 
-PARTS = (*cost.KINDS, "survivors", "ingest")
+PARTS = (*cost.KINDS, "pythons", "survivors", "ingest")
 _PAGE = ROOT / "docs" / "benchmarks.md"
 
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Nothing but peers named: then whatever concerns a peer.
         part
         for part in PARTS
-        if part != "ingest" or not only
+        if part not in ("ingest", "pythons") or not only
     ]
     names = [name for name in PEERS if name in only] or list(PEERS)
     report = _measure(options.python, parts, names, options.quick)
@@ -63,7 +63,8 @@ def _measure(python: Path, parts: list[str], names: list[str], quick: bool) -> R
         held = survivors.measure(python, names, deaths, _say)
     requests = 100_000 if quick else 1_000_000
     figures = [_ingest(kind, requests) for kind in ingest.KINDS] if "ingest" in parts else []
-    return Report(machine, costs, held, figures)
+    under = pythons.measure(seconds, _say) if "pythons" in parts else []
+    return Report(machine, costs, held, figures, under)
 
 
 def _ingest(kind: str, requests: int) -> dict[str, Any]:
@@ -93,6 +94,11 @@ def _as_json(report: Report) -> dict[str, Any]:
         "machine": report.machine._asdict(),
         "costs": [vars(row) for row in report.costs],
         "survivors": [vars(row) for row in report.survivors],
+        "pythons": [
+            {"version": row.build.version, "built": row.build.origin}
+            | {"wsgi_us": row.wsgi_us, "asgi_us": row.asgi_us}
+            for row in report.pythons
+        ],
         "ingest": [dict(figures) for figures in report.ingest],
     }
 

@@ -9,6 +9,7 @@ from .cost import KINDS, Cost
 from .ingest import KINDS as JOURNALS
 from .machine import Machine
 from .peers import PEERS
+from .pythons import Row
 from .survivors import DEATHS, REQUEST, Survivor
 
 _RUN = "python -m benchmarks"
@@ -22,6 +23,7 @@ class Report(NamedTuple):
     costs: list[Cost]
     survivors: list[Survivor]
     ingest: Sequence[Mapping[str, Any]]
+    pythons: Sequence[Row] = ()
 
 
 def page(report: Report) -> str:
@@ -43,6 +45,8 @@ def page(report: Report) -> str:
         )
     if report.costs:
         parts += _cost(report.costs)
+    if report.pythons:
+        parts += _pythons(report.pythons)
     if report.survivors:
         parts += _survivors(report.survivors)
     if report.ingest:
@@ -146,6 +150,27 @@ def _survivor_row(row: Survivor) -> tuple[str, ...]:
         f"{row.answered_held} of {row.answered}",
         f"`--only survivors --only {row.peer}`",
     )
+
+
+def _pythons(rows: Sequence[Row]) -> list[str]:
+    return [
+        "### Under other Pythons",
+        "Standfast alone, measured in the same way. Distributions build their Python with what "
+        "profiling it has taught, as `--enable-optimizations` does; whoever builds one without "
+        "that pays for it. The tables above were measured with the one that `make venv` found.",
+        _table(
+            ("Python", "built", "WSGI, µs", "ASGI, µs"),
+            [
+                (
+                    row.build.version,
+                    row.build.origin,
+                    _us(row.wsgi_us),
+                    _us(row.asgi_us),
+                )
+                for row in rows
+            ],
+        ),
+    ]
 
 
 def _ingest(runs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -58,13 +58,12 @@ _STANDFAST = {"STANDFAST_APP": "bench", "STANDFAST_JOURNAL": "{folder}/journal"}
 _SENTRY = {"SENTRY_DSN": "{sink}"}
 
 _ALL = (
-    Peer("standfast", "**Standfast**", "standfast", ("standfast",), _STANDFAST),
+    Peer("standfast", "**Standfast**", "standfast", environ=_STANDFAST),
     Peer(
         "standfast-cpu",
         "Standfast, with the CPU time of each request",
         "standfast",
-        ("standfast",),
-        _STANDFAST | {"STANDFAST_CPU_TIME": "1"},
+        environ=_STANDFAST | {"STANDFAST_CPU_TIME": "1"},
         survivor=False,
     ),
     Peer(

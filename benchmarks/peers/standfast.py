@@ -36,3 +36,10 @@ def held() -> Iterator[str]:
                         yield repr(unpack_begin(body, flags))
                     elif kind == END:
                         yield repr(unpack_end(body, flags))
+
+
+def version() -> str:
+    """Without any package's metadata: this peer runs from the source under any Python."""
+    import standfast
+
+    return standfast.__version__

@@ -16,7 +16,13 @@ from standfast.errors import StandfastError, UsageError
 
 #: The commands, in the order in which the help shows them; each is a module of this package.
 COMMANDS = ("demo", "run", "watch", "report", "doctor")
-_EXTRAS = {"sqlalchemy": "server", "alembic": "server", "rich": "server", "flask": "demo"}
+_EXTRAS = {
+    "sqlalchemy": "server",
+    "alembic": "server",
+    "rich": "server",
+    "numpy": "server",
+    "flask": "demo",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

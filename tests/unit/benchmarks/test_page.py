@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from benchmarks.children import ROOT
 from benchmarks.cost import Cost, summary
 from benchmarks.machine import describe
 from benchmarks.page import Report, page
 from benchmarks.peers import PEERS
+from benchmarks.pythons import Build, Row
 from benchmarks.survivors import DEATHS, NOTHING, Survivor
 
 _INGEST = {
@@ -19,6 +21,9 @@ _INGEST = {
     "requests_per_second": 100_000,
     "peak_rss_mib": 60.0,
 }
+
+
+_PYTHONS = [Row(Build("3.11.2", "own build", Path("/nowhere")), 1.0, 2.0)]
 
 
 def _report() -> Report:
@@ -34,6 +39,7 @@ def _report() -> Report:
         costs,
         [held, Survivor("ddtrace", skipped="no | no")],
         [_INGEST, {"kind": "asgi", "skipped": "no | disk"}],
+        _PYTHONS,
     )
 
 
