@@ -37,3 +37,8 @@ def size(count: float) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 worker``, ``2 workers``."""
     return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def percent(share: float) -> str:
+    """A share or probability for people; never a certainty that it is not."""
+    return f"{'>99' if 0.995 <= share < 1 else f'{100 * share:.0f}'} %"

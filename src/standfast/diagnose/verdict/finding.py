@@ -23,7 +23,7 @@ def confidence_at(step: int) -> float:
 def word_for(confidence: float) -> str:
     """The word for the lowest step that ``confidence`` reaches."""
     for step, word in zip(LADDER, WORDS, strict=True):
-        if confidence >= step:
+        if confidence >= step - 1e-9:
             return word
     return WORDS[-1]
 

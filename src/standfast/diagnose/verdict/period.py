@@ -50,7 +50,8 @@ class PeriodVerdict:
 
     ``confidence`` is the mean, over all incidents, of the confidence with which each is laid to
     the ``party``: an incident of another party counts 0. ``verdicts`` has each of them by its
-    incident; ``examples`` are the surest of each cause, newest first among equals.
+    incident, ``moments`` when each was (``_ns``, in order) and whose; ``examples`` are the surest
+    of each cause, newest first among equals.
     """
 
     app: str | None
@@ -65,6 +66,7 @@ class PeriodVerdict:
     culprits: tuple[CulpritCount, ...]
     examples: tuple[Judged, ...]
     verdicts: dict[int, Verdict]
+    moments: tuple[tuple[int, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """As ``report verdict --json`` shows it, times in nanoseconds of the epoch."""
@@ -152,20 +154,21 @@ def combine(app: str | None, since_ns: int | None, judged: Iterable[Judged]) -> 
     for each_cause in causes:
         parties[each_cause.cause.party] += each_cause.incidents
     party, confidence = _overall(causes)
-    every = [ns for at in times.values() for ns in at]
+    moments = sorted((ns, CAUSES[name].party) for name, at in times.items() for ns in at)
     return PeriodVerdict(
         app,
         since_ns,
         party,
         confidence,
         len(by_id),
-        min(every, default=None),
-        max(every, default=None),
+        moments[0][0] if moments else None,
+        moments[-1][0] if moments else None,
         parties,
         tuple(causes),
         tuple(CulpritCount(route, n, last_guilty[route][1]) for route, n in guilty.most_common()),
         tuple(example for each in causes for example in examples[each.cause.name]),
         by_id,
+        tuple(moments),
     )
 
 

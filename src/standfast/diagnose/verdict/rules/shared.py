@@ -7,7 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from standfast.diagnose.verdict.readings import Readings, cite, number
-from standfast.diagnose.words import size
+from standfast.diagnose.words import percent, size
 from standfast.store import evidence
 from standfast.store.evidence import Fact
 
@@ -63,7 +63,7 @@ def memory(seen: Readings) -> Memory:
         grown = f"grew from {size(first)} to {size(last)}" if found.grew and first else ""
         words = f"The worker's memory {grown or f'was {size(last)}'} at the end"
         if share is not None and budget:
-            words += f", {share:.0%} of the {size(budget)} there were"
+            words += f", {percent(share)} of the {size(budget)} there were"
         source = killed if at_kill is not None and at_kill == last else seen.curve
         if source is not None:
             sentences.append(cite(source, words))
@@ -242,7 +242,9 @@ def overload(seen: Readings) -> Overload:
         processors = number(fact.data, "processors") or 1.0
         if steal is not None and steal >= STEAL:
             stolen = True
-            words = f"{steal:.0%} of the processors' time went to other machines on the same host"
+            words = (
+                f"{percent(steal)} of the processors' time went to other machines on the same host"
+            )
             found.append(cite(fact, words))
         elif load is not None and load >= CROWD * processors:
             if seen.busy is not None and seen.busy < processors / load / 2:
