@@ -116,6 +116,14 @@ def test_what_handlers_get_to_see_is_what_the_application_logged(tmp_path: Path)
     assert record.pathname == __file__
 
 
+def test_a_log_record_that_came_from_elsewhere_can_still_be_made(tmp_path: Path) -> None:
+    sent = {"name": "till", "levelno": logging.ERROR, "msg": "from another process"}
+    made: list[logging.LogRecord] = []
+    end = end_of(tmp_path, lambda: made.append(logging.makeLogRecord(sent)))
+    assert made[0].getMessage() == "from another process"
+    assert end.error == ""
+
+
 def test_the_applications_own_factory_of_log_records_still_makes_them(tmp_path: Path) -> None:
     before = logging.getLogRecordFactory()
 
