@@ -9,7 +9,18 @@ from typing import Any
 from sqlalchemy import Engine, Row, select
 
 from standfast.store.evidence import Fact, facts_of
-from standfast.store.tables import DEATH, FAILED, application, incident, request, route, worker
+from standfast.store.tables import (
+    DEATH,
+    FAILED,
+    HANG,
+    OPEN,
+    UNFINISHED,
+    application,
+    incident,
+    request,
+    route,
+    worker,
+)
 
 #: Errors of requests that failed so shortly before the end belong to the case.
 ERRORS_NS = 60_000_000_000
@@ -97,8 +108,11 @@ def _load(engine: Engine, incident_ids: Sequence[int]) -> list[Case]:
         rows = connection.execute(dead).all()
         worker_ids = [row.worker_id for row in rows]
         requests: dict[int, list[Unfinished]] = {row.id: [] for row in rows}
+        hangs = {row.id for row in rows if row.kind == HANG}
         for one in connection.execute(taken):
-            requests[one.incident_id].append(_unfinished(one))
+            # One that hung and ended by itself keeps its incident, and had no part in the death.
+            if one.incident_id in hangs or one.outcome in (OPEN, UNFINISHED):
+                requests[one.incident_id].append(_unfinished(one))
         failed = (
             select(request.c.worker_id, request.c.begun_ns, request.c.error)
             .where(request.c.worker_id.in_(worker_ids), request.c.outcome == FAILED)

@@ -10,9 +10,10 @@ from .case import Case, Unfinished
 from .causes import APPLICATION, Cause
 from .finding import CERTAIN, STRONG, confidence_at
 from .readings import Readings, number
+from .rules.shared import memory
 
 #: A request is taken for the one in which memory grew if it began at most so long before the
-#: rise was seen: two samples of the watcher, and a little.
+#: last sample that was still low.
 _BEGAN_S = 1.5
 _RISE_SEEN = 0.1
 _NO_REQUEST = frozenset({"app_start_failure"})
@@ -42,6 +43,8 @@ def culprit(seen: Readings, cause: Cause, confidence: float) -> Culprit | None:
     torn = [request for request in case.requests if request.aborted]
     if cause.name == "app_exit" and len(torn) == 1:
         return Culprit(torn[0], certain, "SystemExit tore this request out (journal).")
+    if cause.name == "app_memory" and _was_large(seen):
+        return None
     if len(case.requests) == 1:
         words = "It was the only request in flight in this worker (journal)."
         return Culprit(case.requests[0], confidence, words)
@@ -62,6 +65,12 @@ def _crashing(case: Case) -> Unfinished | None:
     """The request of the thread in which the traceback says that the signal struck."""
     threads = {number(f.data, "thread") for f in case.all(evidence.TRACEBACK)} - {None, 0}
     return _only([request for request in case.requests if request.thread in threads])
+
+
+def _was_large(seen: Readings) -> bool:
+    """Whether most of the memory was there before any of these requests began: a slow leak."""
+    known = memory(seen)
+    return known.first is not None and known.last is not None and known.first > known.last / 2
 
 
 def _stuck(seen: Readings) -> Unfinished | None:
@@ -86,17 +95,15 @@ def _greedy(seen: Readings) -> Unfinished | None:
     One that began well before the rise had been harmless until then, one that began after it did
     not start it.
     """
-    curve = seen.column("rss")
-    rise = seen.rise("rss")
+    curve = [pair for pair in seen.column("rss") if pair[0] <= seen.span_s]
+    rise = seen.rise("rss", seen.span_s)
     if rise is None:
         return None
     low, high = rise
     lowest = max(i for i, (_, rss) in enumerate(curve) if rss - low <= _RISE_SEEN * (high - low))
     if lowest + 1 >= len(curve):
         return None
-    seen_s = curve[lowest + 1][0]
-    latest_ns = seen.case.died_ns - int(max(min(seen_s, 1e9), 0) * 1e9)
-    earliest_ns = latest_ns - int(
-        (curve[lowest][0] - seen_s + _BEGAN_S if lowest >= 0 else _BEGAN_S) * 1e9
-    )
+    low_s, seen_s = (min(max(before_s, 0.0), 1e9) for before_s, _ in curve[lowest : lowest + 2])
+    latest_ns = seen.case.died_ns - int(seen_s * 1e9)
+    earliest_ns = seen.case.died_ns - int((low_s + _BEGAN_S) * 1e9)
     return _only([r for r in seen.case.requests if earliest_ns <= r.begun_ns <= latest_ns])

@@ -110,7 +110,7 @@ class Readings:
     @cached_property
     def stalled(self) -> bool:
         """Whether a request was not coming to its end."""
-        return bool(self.case.all(evidence.TIMEOUT, evidence.HANG)) or self.case.kind == "hang"
+        return bool(self.case.all(evidence.TIMEOUT) or self.hangs) or self.case.kind == "hang"
 
     @cached_property
     def texts(self) -> str:
@@ -148,10 +148,26 @@ class Readings:
         pairs = [(sample.before_s, getattr(sample, name)) for sample in self.samples]
         return [(before_s, value) for before_s, value in pairs if value is not None]
 
-    def rise(self, name: str) -> tuple[float, float] | None:
-        """The lowest and the last value of a column, if the last is the higher one or equal."""
-        values = [value for _, value in self.column(name)]
+    def rise(self, name: str, since_s: float = math.inf) -> tuple[float, float] | None:
+        """The lowest and the last value of a column in the last ``since_s`` seconds."""
+        values = [value for before_s, value in self.column(name) if before_s <= since_s]
         return (min(values), values[-1]) if len(values) > 1 else None
+
+    @cached_property
+    def span_s(self) -> float:
+        """How far back the curve matters: to when the oldest request in flight began. What came
+        before is how the application was loaded, and requests that did no harm."""
+        began = [request.begun_ns for request in self.case.requests]
+        if not began:
+            return _SPAN_S
+        return max((self.case.died_ns - min(began)) / 1e9 + _BEFORE_S, _BEFORE_S)
+
+    @cached_property
+    def hangs(self) -> list[Fact]:
+        """Requests that were seen to hang and are not known to have ended by themselves."""
+        said = self.case.all(evidence.HANG)
+        over = {str(fact.data.get("request_id")) for fact in said if fact.data.get("over")}
+        return [fact for fact in said if str(fact.data.get("request_id")) not in over]
 
     @cached_property
     def busy(self) -> float | None:
@@ -181,6 +197,9 @@ class Readings:
         return None
 
 
+#: Two samples of the watcher: the last one before a request may be that old.
+_BEFORE_S = 1.0
+_SPAN_S = 60.0
 _BUSY_S = 5.0
 _LEAST_S = 0.4
 _INNERMOST = 4

@@ -15,7 +15,7 @@ PID = 4711
 
 
 def request(
-    uri: str = "/label/150", age_s: float = 1.0, thread: int = 0x7F01, **more: Any
+    uri: str = "/label/150", age_s: float = 3.5, thread: int = 0x7F01, **more: Any
 ) -> Unfinished:
     """A request that was in flight for ``age_s`` seconds."""
     number = more.pop("number", 17)
@@ -124,8 +124,14 @@ def service(action: str) -> Fact:
     return fact(evidence.SERVICE, "journal", f"shop.service: {action}", action=action, unit="shop")
 
 
-def hung(age_s: float = 60.0, **data: Any) -> Fact:
-    return fact(evidence.HANG, "watcher", f"a request is open for {age_s} s", age_s=age_s, **data)
+def hung(age_s: float = 60.0, source: str = "watcher", **data: Any) -> Fact:
+    return fact(evidence.HANG, source, f"a request is open for {age_s} s", age_s=age_s, **data)
+
+
+def parent(how: str | int, before_s: float) -> Fact:
+    words = "its parent, process 4700, has ended too"
+    data = {"signal": how} if isinstance(how, str) else {"exit_code": how}
+    return fact(evidence.PARENT_EXIT, "pidfd", words, parent_pid=4700, before_s=before_s, **data)
 
 
 def stack(words: str, **data: Any) -> Fact:

@@ -71,6 +71,17 @@ def test_the_request_that_began_when_memory_began_to_grow_is_strong() -> None:
     assert named(judge(case(*grown, requests=(ONE, TWO, THREE)))) == ("abc-2", 0.9)
 
 
+def test_a_slow_leak_has_no_culprit() -> None:
+    full = (c.ended("SIGKILL"), c.oom_kill(700), c.counter(), c.curve([700.0] * 10))
+    assert named(judge(case(*full, requests=(TWO,)))) == (None, None)
+
+
+def test_how_an_application_was_loaded_is_no_growth_of_a_later_request() -> None:
+    loaded = [20.0, 60, 120, 200, *[200.0] * 10]
+    facts = (c.ended("SIGKILL"), c.curve(loaded), c.host_memory(), c.counter(0, 0))
+    assert judge(case(*facts, requests=(TWO,))).cause.name == "operator_kill"
+
+
 def test_of_two_that_began_when_memory_began_to_grow_none_is_named() -> None:
     grown = (c.ended("SIGKILL"), c.oom_kill(), c.counter(), c.curve(c.RISING))
     twin = request("/twin", age_s=3.6, number=4)

@@ -155,6 +155,18 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "SIGKILL by an operator, and the kernel counted nothing": (
         case(c.ended("SIGKILL"), c.curve(), c.counter(0, 0)), "operator_kill", 0.75),
     "SIGKILL and nothing else known": (case(c.ended("SIGKILL")), "operator_kill", 0.5),
+    "the whole service was stopped, as its master shows": (
+        case(c.ended(0), c.parent(0, before_s=-0.5)), "operator_stop", 0.9),
+    "somebody killed the master, and the worker left": (
+        case(c.ended(0), c.parent("SIGKILL", before_s=1.0)), "operator_kill", 0.75),
+    "somebody killed the master and its worker": (
+        case(c.ended("SIGKILL"), c.parent("SIGKILL", before_s=0.0)), "operator_kill", 0.75),
+    "a hang that went on, and a deploy later": (
+        case(c.hung(request_id="abc-9"), c.hung(request_id="abc-9", over=True, source="journal"),
+             c.ended("SIGTERM"), c.order("stop")), "operator_stop", 0.9),
+    "a hang that went on": (
+        case(c.hung(request_id="abc-17"), c.hung(request_id="abc-17", over=True), kind="hang"),
+        "app_hang", 0.75),
     "reload": (case(c.ended("SIGTERM"), c.order("reload")), "operator_reload", 0.9),
     "reload by the service manager": (
         case(c.ended("SIGTERM"), c.order("reload"), c.service("reload")), "operator_reload", 0.99),

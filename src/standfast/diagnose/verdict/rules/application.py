@@ -160,7 +160,8 @@ def ended_itself(seen: Readings) -> Finding | None:
         return None
     if seen.stalled or seen.case.first(evidence.START_FAILURE):
         return None
-    asked = [cite(fact) for fact in seen.case.all(evidence.MASTER_SIGNAL, evidence.SERVICE)]
+    orders = (evidence.MASTER_SIGNAL, evidence.SERVICE, evidence.PARENT_EXIT)
+    asked = [cite(fact) for fact in seen.case.all(*orders)]
     if asked and code in ORDERLY_CODES and not torn:
         return None
     outside = explained_by_platform(seen)
@@ -215,13 +216,14 @@ def timeout(seen: Readings) -> Finding | None:
 
 def hang(seen: Readings) -> Finding | None:
     """app_hang: a request open for longer than a request may take, and no time-out ended it."""
-    said = seen.case.all(evidence.HANG)
+    said = seen.hangs
     if seen.case.all(evidence.TIMEOUT) or not seen.stalled:
         return None
     supports = [cite(f) for f in said] or ["The watcher found a request that does not end."]
     found = _stalled(seen, "app_hang", supports, _TIMED_OUT | STOPPING, {0, 143})
     ended = seen.case.all(evidence.MASTER_SIGNAL, evidence.SERVICE, evidence.OOM_KILL)
     found.contradicts += [f"{cite(fact)} That, not the hang, ended it." for fact in ended]
+    found.contradicts += [cite(f) for f in seen.case.all(evidence.HANG) if f.data.get("over")]
     return found
 
 

@@ -12,7 +12,7 @@ from standfast.diagnose.verdict.finding import (
     finding,
     misfits,
 )
-from standfast.diagnose.verdict.readings import FATAL, STOPPING, Readings, cite, text
+from standfast.diagnose.verdict.readings import FATAL, STOPPING, Readings, cite, number, text
 from standfast.store import evidence
 from standfast.store.evidence import Fact
 
@@ -41,19 +41,31 @@ def stop(seen: Readings) -> Finding | None:
         if "reload" not in (text(fact.data, "action") or "") and not _is_kill(fact)
     ]
     if not told and not service:
-        if seen.end.signal not in STOPPING or _orders(seen, _RELOADS) or seen.stalled:
-            return None
-        supports = agreeing(seen, STOPPING, ())
-        supports.append("That signal is how services are told to stop; nobody else sends it.")
-        contradicts = misfits(seen, STOPPING, ()) + _not_of_their_own(seen)
-        return finding("operator_stop", LIKELY, supports, contradicts)
+        return _stop_unannounced(seen)
     return _ordered(seen, "operator_stop", told, service)
+
+
+def _stop_unannounced(seen: Readings) -> Finding | None:
+    """The signal by which services are told to stop, or a master that ended in order as well."""
+    parents = [fact for fact in _parents(seen) if _ended_in_order(fact)]
+    in_order = seen.end.signal in STOPPING or (parents and seen.end.exit_code in ORDERLY_CODES)
+    if not in_order or _orders(seen, _RELOADS) or seen.stalled:
+        return None
+    supports = [cite(fact) for fact in parents]
+    supports += agreeing(seen, STOPPING, ORDERLY_CODES if parents else ())
+    if seen.end.signal in STOPPING:
+        supports.append("That signal is how services are told to stop; nobody else sends it.")
+    contradicts = misfits(seen, STOPPING, ORDERLY_CODES if parents else ())
+    contradicts += _not_of_their_own(seen)
+    return finding("operator_stop", STRONG if parents else LIKELY, supports, contradicts)
 
 
 def kill(seen: Readings) -> Finding | None:
     """operator_kill: SIGKILL, and neither the kernel nor the master had a reason for it."""
     sent = [f for f in seen.near(evidence.SERVICE, evidence.LOG) if _is_kill(f)]
-    if seen.end.signal != "SIGKILL" and not sent:
+    parents = [f for f in _parents(seen) if text(f.data, "signal") == "SIGKILL"]
+    left = bool(parents) and (seen.end.exit_code in ORDERLY_CODES or seen.end.signal in STOPPING)
+    if seen.end.signal != "SIGKILL" and not sent and not left:
         return None
     reasons = (
         evidence.OOM_KILL, evidence.TIMEOUT, evidence.MASTER_SIGNAL, evidence.HOST_RESTART,
@@ -63,25 +75,41 @@ def kill(seen: Readings) -> Finding | None:
     own = memory(seen)
     steady = len(seen.column("rss")) > 1 and not own.grew
     unchanged = seen.case.all(evidence.OOM_COUNTER)
-    supports = [cite(fact) for fact in sent] + agreeing(seen, {"SIGKILL"}, ())
+    supports = [cite(fact) for fact in sent + parents] + agreeing(seen, {"SIGKILL"}, ())
     supports.append("No word of the kernel, nor of a master, gives a reason for it.")
     supports += [cite(f, "The kernel counted no kill for want of memory") for f in unchanged]
     if steady:
         supports += own.sentences or ["Its memory was steady up to the end."]
-    contradicts = misfits(seen, {"SIGKILL"} | ({seen.end.signal or ""} if sent else set()), ())
-    contradicts += short_of_memory(seen) + [cite(f) for f in seen.case.all(evidence.HANG)]
+    fitting = {"SIGKILL"} | ({seen.end.signal or ""} if sent or left else set())
+    contradicts = misfits(seen, fitting, ORDERLY_CODES if left else ())
+    contradicts += short_of_memory(seen) + [cite(fact) for fact in seen.hangs]
     contradicts += [cite(f) for f in seen.near(evidence.NEIGHBOUR_OOM_KILL)]
     if own.grew and own.whose is Whose.OWN:
         contradicts += own.sentences
     if sent:
         contradicts += [cite(f) for f in seen.case.all(*reasons)]
-    strength = STRONG if sent else LIKELY if steady or unchanged else WEAK
+    strength = STRONG if sent else LIKELY if steady or unchanged or parents else WEAK
     return finding("operator_kill", strength, supports, contradicts)
 
 
 def _orders(seen: Readings, reasons: tuple[str, ...]) -> list[Fact]:
     said = seen.case.all(evidence.MASTER_SIGNAL)
     return [fact for fact in said if text(fact.data, "reason") in reasons]
+
+
+def _parents(seen: Readings) -> list[Fact]:
+    """The ends of the process that had started this one, unless they came well after."""
+    found = seen.near(evidence.PARENT_EXIT)
+    return [fact for fact in found if (number(fact.data, "before_s") or 0.0) > -_WITH_S]
+
+
+#: A master that waits for its workers ends soon after the last of them.
+_WITH_S = 10.0
+
+
+def _ended_in_order(fact: Fact) -> bool:
+    signal = text(fact.data, "signal")
+    return signal in STOPPING or (signal is None and number(fact.data, "exit_code") == 0)
 
 
 def _is_kill(fact: Fact) -> bool:
@@ -110,5 +138,5 @@ def _not_of_their_own(seen: Readings) -> list[str]:
         for fact in seen.case.all(evidence.TRACEBACK)
         if text(fact.data, "signal") in FATAL
     ]
-    found += [f"{cite(f)} It hung before it was ended." for f in seen.case.all(evidence.HANG)]
+    found += [f"{cite(f)} It hung before it was ended." for f in seen.hangs]
     return found

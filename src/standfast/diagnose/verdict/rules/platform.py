@@ -147,7 +147,7 @@ def overload(seen: Readings) -> Finding | None:
         contradicts.append(cite(seen.curve, words))
     if stall(seen).nature == "lock":
         contradicts.append("Its stack shows that it waited for a lock, not for a processor.")
-    late = seen.case.all(evidence.TIMEOUT, evidence.HANG)
+    late = seen.case.all(evidence.TIMEOUT) + seen.hangs
     supports = crowded.sentences + [cite(fact) for fact in late]
     if seen.busy is None:
         return finding("platform_overload", WEAK, supports, contradicts)

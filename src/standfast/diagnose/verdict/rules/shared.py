@@ -49,7 +49,7 @@ class Memory(NamedTuple):
 
 def memory(seen: Readings) -> Memory:
     """Whose memory it was, from the curve, the size at the kill, and the limit."""
-    rise = seen.rise("rss")
+    rise = seen.rise("rss", seen.span_s)
     first, last = rise if rise is not None else (None, None)
     killed = seen.case.first(evidence.OOM_KILL)
     at_kill = number(killed.data, "rss_bytes") if killed else None
