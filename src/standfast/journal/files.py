@@ -1,4 +1,5 @@
-"""Where segments lie: ``JOURNAL/APP/WORKER.NUMBER.journal``, and beside them ``WORKER.fault``."""
+"""Where segments lie: ``JOURNAL/APP/WORKER.NUMBER.journal``, and beside them ``WORKER.fault`` and
+``WORKER.stack``."""
 
 from __future__ import annotations
 
@@ -10,6 +11,11 @@ from .identity import Identity, worker_uid
 
 SUFFIX = ".journal"
 FAULT_SUFFIX = ".fault"
+STACK_SUFFIX = ".stack"
+#: Asks a worker to append the stacks of its threads to ``WORKER.stack``. A number, as SIGRTMIN is
+#: another one with another C library; of the real-time signals one that no server, nor systemd's
+#: own process, has a meaning for.
+STACK_SIGNAL = 41
 _SEGMENT_NAME = re.compile(r"(?P<uid>[0-9]+-[0-9a-f]{8})\.(?P<number>[0-9]{6,})\.journal")
 
 

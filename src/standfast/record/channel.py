@@ -12,7 +12,7 @@ from ..journal import files
 from ..journal.format import CUT, ERROR_LIMIT, FIELD_LIMIT, pack_fields
 from ..journal.identity import of_this_process
 from ..journal.writer import Writer
-from . import errors
+from . import errors, stacks
 from .mask import Masker, truncated
 from .settings import Settings, from_environ
 
@@ -63,6 +63,7 @@ class Channel:
             identity = of_this_process(settings.app, self.server or server, settings.revision)
             writer = Writer(settings.journal, identity, first_seq=self._first_seq)
             self._catch_faults(writer.uid)
+            self._answer_with_stacks(writer.uid)
             errors.watch_logging()
             self.writer = writer
             return writer
@@ -127,6 +128,7 @@ class Channel:
             faulthandler.disable()
             os.close(self._fault_fd)
             self._fault_fd = -1
+        stacks.renew()
 
     def _catch_faults(self, uid: str) -> None:
         """Has the traceback of a fatal signal written beside the journal.
@@ -144,6 +146,15 @@ class Channel:
             faulthandler.enable(self._fault_fd)
         except OSError:
             pass  # the writer meets the same obstacle, and says so
+
+    def _answer_with_stacks(self, uid: str) -> None:
+        """Has the stacks of all threads written beside the journal when a watcher asks."""
+        folder = files.app_folder(self.settings.journal, self.settings.app)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            stacks.answer(os.path.join(folder, uid + files.STACK_SUFFIX))
+        except Exception:  # it would be good to have, and nothing else depends on it
+            pass
 
 
 def _truncated(addresses: bytes) -> bytes:

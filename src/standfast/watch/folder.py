@@ -15,6 +15,8 @@ from standfast.journal.reader import SegmentReader
 _GAP = 1000
 _MOST = 2**63 - 1
 FAULT_LIMIT = 64 * 1024
+#: What lies beside the segments.
+_BESIDE = (files.FAULT_SUFFIX, files.STACK_SUFFIX)
 
 
 class WorkerFiles(NamedTuple):
@@ -32,6 +34,11 @@ class WorkerFiles(NamedTuple):
     def fault(self) -> Path:
         """Where the traceback of a fatal signal lies, if there is one."""
         return self.folder / (self.uid + files.FAULT_SUFFIX)
+
+    @property
+    def stack(self) -> Path:
+        """Where the stacks lie that the worker was asked for, if it can write them."""
+        return self.folder / (self.uid + files.STACK_SUFFIX)
 
     def next_segment(self, wanted: int) -> int | None:
         """The first segment from ``wanted`` on, or None.
@@ -75,7 +82,7 @@ def scan(journal: str, warn: Callable[[str], None]) -> dict[tuple[str, str], Wor
                 if key not in found:
                     found[key] = WorkerFiles(Path(folder.path), uid, [])
                 found[key].numbers.append(number)
-            elif not name.startswith(".") and not name.endswith(files.FAULT_SUFFIX):
+            elif not name.startswith(".") and not name.endswith(_BESIDE):
                 warn(f"{folder.path}/{name}: not a journal; left alone")
     for worker in found.values():
         worker.numbers.sort()
@@ -122,13 +129,18 @@ def delete(path: Path, warn: Callable[[str], None]) -> bool:
 
 def read_fault(worker: WorkerFiles) -> tuple[str, int]:
     """The fatal-signal traceback and when it was written (ns); empty and 0 where there is none."""
+    return read_beside(worker.fault)
+
+
+def read_beside(path: Path, offset: int = 0) -> tuple[str, int]:
+    """What a worker wrote into a file beside its journal from ``offset`` on, and when (ns)."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        fd = os.open(worker.fault, flags)
+        fd = os.open(path, flags)
     except OSError:
         return "", 0
     try:
-        text = os.pread(fd, FAULT_LIMIT, 0).decode("utf-8", "backslashreplace")
+        text = os.pread(fd, FAULT_LIMIT, offset).decode("utf-8", "backslashreplace")
         return text.replace("\0", "\\0"), os.fstat(fd).st_mtime_ns if text else 0
     except OSError:
         return "", 0
