@@ -30,7 +30,8 @@ OOM_COUNTER = "oom_counter"
 #: ``pressure_full_avg10`` (percent).
 HOST_MEMORY = "host_memory"
 #: The worker as sampled from outside. data: ``samples``: a list of [seconds before the end,
-#: rss_bytes, cpu_s, threads, descriptors]; ``descriptor_limit``.
+#: rss_bytes, cpu_s, threads, descriptors, anonymous_bytes], the oldest first, at most 240;
+#: ``descriptor_limit``. ``descriptors`` and the limit may be null: not every user may know them.
 CURVE = "curve"
 #: The pre-forking master ended this worker after its time-out. data: ``signal``, ``timeout_s``;
 #: from a log, which does not tell those, ``elapsed_s`` where it does.
@@ -41,9 +42,11 @@ MASTER_SIGNAL = "master_signal"
 #: The process that had started the worker has ended too. data: as of EXIT, where known, and
 #: ``parent_pid``, ``before_s`` (how long before the worker it was seen to end; below 0: after it).
 PARENT_EXIT = "parent_exit"
-#: A request has been open for longer than a request may take. data: ``age_s``, ``request_id``.
+#: A request has been open for longer than a request may take. data: ``age_s``, ``request_id``;
+#: ``over``: true in a second fact, where it has come to its end after all.
 HANG = "hang"
-#: What the process was doing at a moment of its hang. data: ``thread`` where one was chosen.
+#: What the process was doing at a moment of its hang. data: ``request_ids`` (of those that hung,
+#: for which it was taken), ``thread`` where all of them are of one.
 STACK = "stack"
 #: A line of a server's or the system's log about this process. data: ``log``.
 LOG = "log"

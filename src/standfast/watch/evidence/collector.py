@@ -36,7 +36,7 @@ class Collector(Protocol):
     """One source. No method raises: a source that cannot be read has nothing to say."""
 
     def look(self, living: Sequence[Living]) -> None:
-        """Notes what must be known before a death; called about every ``SAMPLE_S``."""
+        """Notes what must be known before a death; called about every ``sample_s``."""
 
     def facts(self, death: Death) -> list[Fact]:
         """What the source says of one death. Called again later: the same fact may come twice,

@@ -10,8 +10,6 @@ from standfast.store.evidence import Fact
 
 from .collector import Collector, Death, Living
 
-#: How often workers are looked at, in seconds.
-SAMPLE_S = 0.5
 #: When the sources are asked again after a death, in seconds: logs and masters take their time.
 ASK_AGAIN_S = (0.5, 2.0, 5.0)
 #: Of more deaths than this at once only the last are asked about again.
@@ -30,8 +28,10 @@ class _Recent:
 class Observer:
     """Looks at the living and asks every source about the dead."""
 
-    def __init__(self, collectors: Sequence[Collector]) -> None:
+    def __init__(self, collectors: Sequence[Collector], sample_s: float = 0.5) -> None:
+        """``sample_s`` is how often workers are looked at, in seconds."""
         self._collectors = list(collectors)
+        self._sample_s = sample_s
         self._recent: list[_Recent] = []
         self._look_at = 0.0
         self._known: set[int] = set()
@@ -42,7 +42,9 @@ class Observer:
         known = {worker.worker_id for worker in living}
         if now < self._look_at and known <= self._known:
             return
-        self._look_at = now + SAMPLE_S
+        if now >= self._look_at:
+            # Counted from when this look was due and not from now: it is always a little late.
+            self._look_at = max(self._look_at + self._sample_s, now)
         self._known = known
         for collector in self._collectors:
             collector.look(living)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from standfast.watch.settings import Settings
 
 from .collector import Collector
+from .curve import Curve
 from .exits import PidfdExits
 from .logs import Logs
 from .parents import Parents
@@ -16,6 +17,7 @@ def all_collectors(settings: Settings) -> list[Collector]:
     """One of each, as the owner has chosen."""
     return [
         PidfdExits(),
+        Curve(),
         ProcessEvents(),
         Parents(),
         Services(),
