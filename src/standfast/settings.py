@@ -36,6 +36,8 @@ class Settings:
     keep_ordinary_s: float = 3600.0
     slow_s_by_app: Mapping[str, float] = field(default_factory=dict)
     server_logs: tuple[str, ...] = ()
+    hang_s: float = 60.0
+    sample_s: float = 0.5
 
 
 def load(
@@ -105,6 +107,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "revision": _text,
     "keep_ordinary_s": _seconds,
     "server_logs": _paths,
+    "hang_s": _seconds,
+    "sample_s": _seconds,
 }
 
 

@@ -46,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
                 slow_s_by_app=chosen.slow_s_by_app,
                 keep_ordinary_s=chosen.keep_ordinary_s,
                 server_logs=chosen.server_logs,
+                hang_s=chosen.hang_s,
+                sample_s=chosen.sample_s,
             ),
             warn=meter.warn,
             progress=meter.show if arguments.once else None,

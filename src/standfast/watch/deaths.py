@@ -105,6 +105,9 @@ def conclude(connection: Connection, worker_id: int, rollups: Rollups) -> None:
             .where(incident.c.id == incident_id)
             .values(died_ns=dead.died_ns, kind=DEATH)
         )
+        # What hung earlier and went on was not taken along.
+        gone_on = (request.c.incident_id == incident_id) & (request.c.outcome != UNFINISHED)
+        connection.execute(update(request).where(gone_on).values(incident_id=None))
     connection.execute(update(request).where(unfinished).values(incident_id=incident_id))
 
 

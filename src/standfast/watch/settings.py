@@ -16,7 +16,9 @@ class Settings:
     exceptions by application. Rows of ordinary requests are kept for ``keep_ordinary_s``.
     ``poll_s`` is how often journals are looked at, ``store_wait_s`` how long a watcher that
     drains once waits for a store that is away. An application has ``route_limit`` routes.
-    ``server_logs`` are the paths of the servers' own logs.
+    ``server_logs`` are the paths of the servers' own logs. A request that is open for ``hang_s``,
+    and is slow by then, hangs. Workers are looked at every ``sample_s``, no oftener than journals
+    are.
     """
 
     slow_s: float = 1.0
@@ -26,6 +28,8 @@ class Settings:
     store_wait_s: float = 60.0
     route_limit: int = ROUTE_LIMIT
     server_logs: tuple[str, ...] = ()
+    hang_s: float = 60.0
+    sample_s: float = 0.5
 
     def slow_ns(self, app: str) -> int:
         """The threshold of one application, in nanoseconds."""

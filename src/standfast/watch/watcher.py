@@ -25,6 +25,7 @@ from . import deaths, masters
 from .batch import Batch
 from .evidence import Death, Living, Observer, all_collectors
 from .folder import WorkerFiles, delete, read_fault, scan
+from .hangs import Hangs, Watched
 from .liveness import DEAD, HIDDEN, Liveness
 from .register import Register
 from .retention import expire
@@ -68,8 +69,11 @@ class Watcher:
         self._told: set[str] = set()
         self._progress = progress
         self._liveness = Liveness()
-        self._observer = Observer(all_collectors(self._settings))
+        self._hangs = Hangs()
+        sources = [*all_collectors(self._settings), self._hangs.stacks]
+        self._observer = Observer(sources, self._settings.sample_s)
         self._housekeeping_at = 0.0
+        self._hangs_at = 0.0
         self._total_bytes = 0
         #: Requests stored since the start, and records that said nothing.
         self.requests = 0
@@ -89,6 +93,7 @@ class Watcher:
                 with _no_collection():
                     more = self._pass()
                 self._keep_house()
+            self._see_hangs()
         except SQLAlchemyError:
             self._start_afresh()
             raise
@@ -319,6 +324,7 @@ class Watcher:
         key = (worker.files.folder.name, worker.files.uid)
         del self._workers[key]
         delete(worker.files.fault, self._warn)
+        delete(worker.files.stack, self._warn)
         if worker.files.numbers:
             self._unreadable[key] = worker.files.numbers
 
@@ -339,6 +345,27 @@ class Watcher:
             batch.rollups.store(connection)
         while self._expire() and time.monotonic() < now + _HOUSEKEEPING_SHARE_S:
             pass
+
+    def _see_hangs(self) -> None:
+        """Looks for requests that do not end; only when all that is written has been read."""
+        now = time.monotonic()
+        if now < self._hangs_at:
+            return
+        self._hangs_at = now + _HOUSEKEEPING_S
+        living = {one.worker_id: one for one in self._living()}
+        self._hangs.see(
+            self._engine,
+            [
+                Watched(
+                    living[worker.source.worker_id],
+                    worker.source.application_id,
+                    max(int(min(self._settings.hang_s, 1e9) * 1e9), worker.source.slow_ns),
+                    worker.files.stack,
+                )
+                for worker in self._workers.values()
+                if worker.source.worker_id in living
+            ],
+        )
 
     def _expire(self) -> bool:
         with writing(self._engine) as connection:

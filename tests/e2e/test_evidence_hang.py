@@ -1,0 +1,269 @@
+"""Real workers hang, nobody ends them, and the store holds that they hang and where they stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+from standfast.journal.files import STACK_SIGNAL
+from standfast.store.tables import evidence, incident, request, worker
+from standfast.watch import Settings
+from tests.e2e.servers.serving import PATIENCE_S, Server, serving
+from tests.unit.watch.journals import House, wait_until
+
+GTHREAD = ["gunicorn", "-b", "127.0.0.1:{port}", "-k", "gthread", "--threads", "4"]
+GTHREAD += ["--timeout", "300", "hanging:app"]
+UWSGI = ["uwsgi", "--http-socket", "127.0.0.1:{port}", "--master", "--die-on-term"]
+HANG_S = 1.5
+
+
+@contextmanager
+def watched(server: Server) -> Iterator[House]:
+    """The store that a watcher of this server fills; it watches while it is waited for."""
+    settings = Settings(poll_s=0.05, keep_ordinary_s=1e9, hang_s=HANG_S)
+    house = House(server.journal.parent, settings)
+    try:
+        yield house
+    finally:
+        house.watcher.close()
+        house.engine.dispose()
+
+
+@pytest.fixture
+def clients() -> Iterator[ThreadPoolExecutor]:
+    """Clients of requests that do not end before their server does."""
+    pool = ThreadPoolExecutor(16)
+    yield pool
+    pool.shutdown(wait=False, cancel_futures=True)
+
+
+def until(house: House, what: Callable[[], Any]) -> None:
+    """Watches until ``what()`` is true."""
+
+    def look() -> Any:
+        house.drain()
+        return what()
+
+    wait_until(look, PATIENCE_S)
+
+
+def watch_for(house: House, seconds: float) -> None:
+    """Watches for so long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        house.drain()
+        time.sleep(0.02)
+
+
+def of(house: House, kind: str) -> list[dict[str, Any]]:
+    """The data of all facts of a kind, in the order in which they were told."""
+    return [json.loads(row.data) for row in house.rows(evidence, kind=kind)]
+
+
+def name(house: House, uri: str) -> str:
+    """What reports call the request of this URI."""
+    kept = house.row(request, uri=uri)
+    return f"{house.row(worker, id=kept.worker_id).uid}-{kept.seq}"
+
+
+def top(text: str, thread: int) -> str:
+    """The innermost lines of one thread of a dump by faulthandler."""
+    section = text.partition(f"0x{thread:016x} (most recent call first):\n")[2]
+    return "\n".join(section.split("\n")[:3])
+
+
+@pytest.mark.parametrize(
+    ("uri", "functions"),
+    [
+        ("/spin?60", ["in spin"]),
+        ("/hold?60", ["in hold_the_interpreter"]),
+        ("/sleep?60", ["in sleep"]),
+    ],
+    ids=["loop in Python", "C code that holds the interpreter", "sleep"],
+)
+def test_a_request_that_does_not_end_is_an_incident_whose_stack_names_the_function(
+    clients: ThreadPoolExecutor, uri: str, functions: list[str]
+) -> None:
+    with serving(*GTHREAD) as server, watched(server) as house:
+        clients.submit(server.get, uri)
+        until(house, lambda: of(house, "stack"))
+        told, kept = house.row(incident), house.row(request, uri=uri)
+        assert (told.kind, told.worker_id, kept.incident_id) == ("hang", kept.worker_id, told.id)
+        assert kept.outcome == "open"
+        (hang,) = of(house, "hang")
+        assert hang["request_id"] == name(house, uri)
+        assert HANG_S <= hang["age_s"] < HANG_S + 10
+        stack = house.row(evidence, kind="stack")
+        assert json.loads(stack.data) == {
+            "request_ids": [name(house, uri)],
+            "thread": kept.thread,
+        }
+        assert stack.source in ("faulthandler", "py-spy")
+        assert all(function in stack.text for function in functions)
+        if stack.source == "faulthandler":
+            assert functions[0] in top(stack.text, kept.thread)
+        assert house.row(worker, id=told.worker_id).died_ns is None
+        watch_for(house, 2.5)
+        assert len(of(house, "hang")) == len(of(house, "stack")) == len(house.rows(incident)) == 1
+        house.restart()
+        watch_for(house, 1.5)
+        assert len(of(house, "hang")) == len(of(house, "stack")) == len(house.rows(incident)) == 1
+
+
+def test_both_sides_of_a_deadlock_are_told_and_the_stack_shows_where_they_wait(
+    clients: ThreadPoolExecutor,
+) -> None:
+    with serving(*GTHREAD) as server, watched(server) as house:
+        clients.submit(server.get, "/deadlock?a")
+        clients.submit(server.get, "/deadlock?b")
+        until(house, lambda: len(of(house, "hang")) == 2 and of(house, "stack"))
+        both = {name(house, "/deadlock?a"), name(house, "/deadlock?b")}
+        assert {data["request_id"] for data in of(house, "hang")} == both
+        assert house.row(incident).kind == "hang"
+        text = house.rows(evidence, kind="stack")[-1].text
+        assert text.count("in wait_for\n") == text.count("in deadlock\n") == 2
+        # Others are served all the while.
+        assert server.get("/")[0] == 200
+
+
+def test_a_worker_that_hangs_again_has_its_stack_taken_again(clients: ThreadPoolExecutor) -> None:
+    with serving(*GTHREAD) as server, watched(server) as house:
+        clients.submit(server.get, "/sleep?60")
+        until(house, lambda: len(of(house, "stack")) == 1)
+        clients.submit(server.get, "/spin?60")
+        until(house, lambda: len(of(house, "stack")) == 2)
+        assert "in spin" in house.rows(evidence, kind="stack")[1].text
+        assert "in spin" not in house.rows(evidence, kind="stack")[0].text
+        assert len(house.rows(incident)) == 1
+        assert {row.incident_id for row in house.rows(request)} == {house.row(incident).id}
+
+
+def test_a_request_that_goes_on_leaves_its_incident_and_the_word_that_it_did() -> None:
+    with (
+        serving(*GTHREAD) as server,
+        watched(server) as house,
+        ThreadPoolExecutor() as clients,
+    ):
+        answer = clients.submit(server.get, "/sleep?4")
+        until(house, lambda: of(house, "stack"))
+        until(house, lambda: house.rows(request, outcome="slow"))
+        until(house, lambda: len(of(house, "hang")) == 2)
+        # The signal that asked for the stack did the application no harm.
+        assert answer.result() == (200, b"done")
+        over = of(house, "hang")[1]
+        assert over["over"] is True
+        assert 4 <= over["age_s"] < 8
+        told = house.row(incident)
+        assert (told.kind, house.row(request).incident_id) == ("hang", told.id)
+        watch_for(house, 1.5)
+        assert len(of(house, "hang")) == 2
+        pid = house.row(worker, id=told.worker_id).pid
+        os.kill(pid, signal.SIGKILL)
+        until(house, lambda: house.row(incident).kind == "death")
+        assert house.row(request).incident_id is None, "it was not in flight when the worker died"
+
+
+def test_a_hang_that_somebody_ends_becomes_a_death_with_all_that_was_seen(
+    clients: ThreadPoolExecutor,
+) -> None:
+    with serving(*GTHREAD) as server, watched(server) as house:
+        clients.submit(server.get, "/spin?60")
+        until(house, lambda: of(house, "stack"))
+        hang = house.row(incident)
+        stuck = house.row(worker, id=hang.worker_id)
+        os.kill(stuck.pid, signal.SIGKILL)
+        until(house, lambda: house.row(incident).kind == "death")
+        until(house, lambda: of(house, "exit"))
+        death = house.row(incident)
+        assert (death.id, death.worker_id) == (hang.id, hang.worker_id)
+        assert death.died_ns > hang.died_ns
+        kept = house.row(request)
+        assert (kept.outcome, kept.incident_id) == ("unfinished", death.id)
+        kinds = {row.kind for row in house.rows(evidence, worker_id=stuck.id)}
+        assert kinds >= {"hang", "stack", "exit", "curve"}
+        left = [path.name for path in server.journal.glob("*/*") if stuck.uid in path.name]
+        assert left == [], "its files have been deleted, the stacks as well"
+        assert house.warnings == []
+
+
+def test_a_websocket_and_work_after_the_response_are_no_hangs() -> None:
+    with (
+        serving("uvicorn", "--port", "{port}", "shop_asgi:app") as server,
+        watched(server) as house,
+        connect(f"ws://127.0.0.1:{server.port}/echo") as socket,
+    ):
+        assert server.get("/background?60")[0] == 200
+        until(house, lambda: len(house.rows(request, outcome="open")) == 2)
+        watch_for(house, HANG_S + 2.5)
+        socket.send("hello")
+        assert socket.recv(PATIENCE_S) == "hello"
+        assert len(house.rows(request, outcome="open")) == 2
+        assert (house.rows(incident), of(house, "hang"), of(house, "stack")) == ([], [], [])
+
+
+def caught(pid: int) -> bool:
+    """Whether the process has a handler for the signal that asks for stacks."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(line.split()[1], 16) >> STACK_SIGNAL - 1 & 1)
+
+
+def test_a_worker_without_a_handler_is_not_sent_the_signal_that_would_end_it(
+    clients: ThreadPoolExecutor,
+) -> None:
+    with serving(*GTHREAD) as server, watched(server) as house:
+        clients.submit(server.get, "/deaf?60")
+        until(house, lambda: house.rows(request, uri="/deaf?60"))
+        pid = house.row(worker, id=house.row(request).worker_id).pid
+        wait_until(lambda: not caught(pid))
+        until(house, lambda: of(house, "hang"))
+        watch_for(house, 2.0)
+        assert server.get("/")[0] == 200
+        assert house.row(worker, pid=pid).died_ns is None
+        assert [row.source for row in house.rows(evidence, kind="stack")] in ([], ["py-spy"])
+
+
+def test_each_of_several_forked_workers_answers_in_a_file_of_its_own(
+    clients: ThreadPoolExecutor,
+) -> None:
+    with (
+        serving(*GTHREAD, "--workers", "2", "--preload") as server,
+        watched(server) as house,
+    ):
+        clients.submit(server.get, "/spin?60")
+        until(house, lambda: of(house, "stack"))
+        busy = house.row(incident).worker_id
+        for _ in range(50):
+            clients.submit(server.get, "/sleep?60")
+            time.sleep(0.2)
+            house.drain()
+            if {row.worker_id for row in house.rows(request, outcome="open")} > {busy}:
+                break
+        until(house, lambda: len({row.worker_id for row in house.rows(evidence, kind="stack")}) > 1)
+        for row in house.rows(evidence, kind="stack"):
+            assert ("in spin" in row.text) == (row.worker_id == busy)
+
+
+@pytest.mark.skipif(shutil.which("uwsgi") is None, reason="no uWSGI on this machine")
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_a_uwsgi_worker_tells_its_stack_whether_it_has_threads_or_not(
+    clients: ThreadPoolExecutor, threads: str
+) -> None:
+    command = [*UWSGI, "--plugin", "python3", "--wsgi-file", "hanging.py", "--callable", "app"]
+    command += ["--threads", threads, "--enable-threads", "--need-app"]
+    with serving(*command) as server, watched(server) as house:
+        clients.submit(server.get, "/spin?60")
+        until(house, lambda: of(house, "stack"))
+        assert "in spin" in house.row(evidence, kind="stack").text
+        assert house.row(incident).kind == "hang"
