@@ -19,7 +19,15 @@ import pytest
 
 from standfast.store.tables import evidence, incident, request, worker
 from standfast.watch import Settings
-from tests.e2e.servers.serving import APPS, PATIENCE_S, Server, environment, serving, standfast_run
+from tests.e2e.servers.serving import (
+    APPS,
+    BIN,
+    PATIENCE_S,
+    Server,
+    environment,
+    serving,
+    standfast_run,
+)
 from tests.unit.watch.journals import House, wait_until
 
 GUNICORN = ["gunicorn", "-b", "127.0.0.1:{port}"]
@@ -88,7 +96,7 @@ def test_a_worker_that_gunicorn_times_out_has_the_time_out_as_evidence(
 
 def test_a_worker_that_is_killed_from_outside_has_no_word_of_its_master() -> None:
     with (
-        serving(*GUNICORN, "--timeout", "2", "shop_wsgi:app") as server,
+        serving(*GUNICORN, "shop_wsgi:app") as server,
         watched(server) as house,
         ThreadPoolExecutor() as clients,
     ):
@@ -205,7 +213,7 @@ def test_a_worker_that_is_killed_while_it_loads_is_an_incident(tmp_path: Path) -
     command = ["gunicorn", "-b", ANY_PORT, "broken:app"]
     with starting(tmp_path, *command, SHOP_LOADS_S="60") as (house, master):
         children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
-        wait_until(lambda: children.read_text().split())
+        wait_until(lambda: children.read_text().split(), PATIENCE_S)
         (pid,) = map(int, children.read_text().split())
         os.kill(pid, signal.SIGKILL)
         until(house, lambda: house.rows(incident))
@@ -249,6 +257,19 @@ def test_gunicorns_log_tells_why_an_application_cannot_be_loaded(tmp_path: Path)
         assert told.worker_id == failure.worker_id
 
 
+def test_a_log_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    own = ["--journal", str(tmp_path), "--store", str(tmp_path / "store.db")]
+    done = subprocess.run(
+        [BIN / "standfast", "watch", "--once", *own],
+        env=environment({"STANDFAST_SERVER_LOGS": "/nowhere/\x1b[2J.log"}),
+        capture_output=True,
+        timeout=60,
+        text=True,
+    )
+    assert "server_logs: '/nowhere/\\x1b[2J.log' cannot be read as this user" in done.stderr
+    assert done.returncode == 0
+
+
 @pytest.mark.skipif(not shutil.which("uwsgi"), reason="uwsgi is not installed")
 def test_uwsgis_log_tells_that_it_timed_a_worker_out() -> None:
     command = ["uwsgi", "--plugin", "python3", "--http-socket", "127.0.0.1:{port}", "--master"]
@@ -273,7 +294,8 @@ def test_uwsgis_log_tells_that_it_timed_a_worker_out() -> None:
 def test_a_worker_that_does_not_answer_uvicorns_ping_has_that_as_evidence() -> None:
     command = ["uvicorn", "--port", "{port}", "--workers", "2"]
     with (
-        serving(*command, "--timeout-worker-healthcheck", "1", "shop_asgi:app") as server,
+        # Long enough for a worker to start on a busy machine.
+        serving(*command, "--timeout-worker-healthcheck", "8", "shop_asgi:app") as server,
         watched(server) as house,
         ThreadPoolExecutor() as clients,
     ):
@@ -282,7 +304,7 @@ def test_a_worker_that_does_not_answer_uvicorns_ping_has_that_as_evidence() -> N
         os.kill(pid, signal.SIGSTOP)
         until(house, lambda: house.rows(evidence, kind="exit", source="master"))
         assert facts(house, pid, "timeout", "master_signal") == [
-            ("timeout", {"signal": "SIGKILL", "timeout_s": 1.0})
+            ("timeout", {"signal": "SIGKILL", "timeout_s": 8.0})
         ]
         assert house.row(incident).worker_id == house.row(worker, pid=pid).id
 
@@ -290,6 +312,7 @@ def test_a_worker_that_does_not_answer_uvicorns_ping_has_that_as_evidence() -> N
 @pytest.mark.parametrize(("sig", "reason"), [("SIGHUP", "reload"), ("SIGTERM", "stop")])
 def test_uvicorn_says_why_it_lets_its_workers_go(sig: str, reason: str) -> None:
     command = ["uvicorn", "--port", "{port}", "--workers", "2", "shop_asgi:app"]
+    command += ["--timeout-worker-healthcheck", "30"]
     with serving(*command) as server, watched(server) as house:
         assert server.get("/")[0] == 200
         until(house, lambda: house.rows(worker))

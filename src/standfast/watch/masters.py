@@ -11,13 +11,13 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
 
 from standfast.journal import identity
 from standfast.journal.format import RELOAD, SCALE, STOP, TIMEOUT, Exit, Signal
 from standfast.store import evidence
 from standfast.store.evidence import Fact, add_facts
-from standfast.store.tables import pending_exit, pending_signal, worker
+from standfast.store.tables import incident, pending_exit, pending_signal, worker
 
 from .deaths import conclude, is_bad_end
 from .evidence import Death
@@ -27,6 +27,9 @@ from .rollups import Rollups
 
 _NAMES = ("application_id", "host", "boot_id", "pid_namespace")
 _PENDING = (pending_exit, pending_signal)
+#: uvicorn starts a worker that cannot be loaded anew twice a second, for as long as it takes.
+_FAILURES_AN_HOUR = 100
+_HOUR_NS = 3_600_000_000_000
 _REASONS = {STOP: "stop", RELOAD: "reload", SCALE: "scale"}
 _WORDS = {
     "stop": "as the server was told to stop",
@@ -85,7 +88,8 @@ def settle(connection: Connection, reporter_ids: Collection[int], rollups: Rollu
     """Makes rows and incidents of workers that died badly and have left no journal.
 
     To be called when the journal folder has been looked through after the words of these masters
-    were stored: a journal that is not there by then will never be.
+    were stored: a journal that is not there by then will never be. Of a server that starts its
+    workers again and again, the first of each hour are told.
     """
     wanted = (
         select(pending_exit, *[worker.c[name] for name in (*_NAMES, "server", "revision")])
@@ -98,7 +102,9 @@ def settle(connection: Connection, reporter_ids: Collection[int], rollups: Rollu
         if is_bad_end(ended.data.get("signal"), ended.data.get("exit_code")):
             uid = identity.worker_uid(row.host, row.boot_id, row.pid, row.start_ticks)
             same = (worker.c.uid == uid) & (worker.c.application_id == row.application_id)
-            if connection.execute(select(worker.c.id).where(same)).first() is None:
+            if _failures_before(connection, row) >= _FAILURES_AN_HOUR:
+                _drop(connection, row)
+            elif connection.execute(select(worker.c.id).where(same)).first() is None:
                 found.append(_start_failure(connection, row, uid, ended, rollups))
     return found
 
@@ -137,6 +143,31 @@ def _start_failure(
     here = row.pid_namespace in (identity.pid_namespace(), 0)
     alive_ns = started_ns or row.wall_ns
     return Death(worker_id, process, row.pid if here else None, alive_ns, row.wall_ns)
+
+
+def _failures_before(connection: Connection, row: Row[Any]) -> int:
+    """How many workers of this application died without a journal in the hour before."""
+    recent = (incident.c.application_id == row.application_id) & incident.c.died_ns.between(
+        row.wall_ns - _HOUR_NS, row.wall_ns
+    )
+    unread = (worker.c.read_segment == 1) & (worker.c.read_offset == 0)
+    count = (
+        select(func.count())
+        .select_from(incident)
+        .join(worker, worker.c.id == incident.c.worker_id)
+        .where(recent, unread)
+    )
+    return connection.execute(count).scalar() or 0
+
+
+def _drop(connection: Connection, row: Row[Any]) -> None:
+    for table in _PENDING:
+        said = (
+            (table.c.reporter_id == row.reporter_id)
+            & (table.c.pid == row.pid)
+            & (table.c.start_ticks == row.start_ticks)
+        )
+        connection.execute(delete(table).where(said))
 
 
 def _started_ns(row: Row[Any]) -> int | None:

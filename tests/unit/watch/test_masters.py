@@ -207,6 +207,24 @@ def test_what_a_master_of_another_folder_said_is_left_to_its_own_watcher(
     assert len(house.rows(incident)) == 1
 
 
+def test_a_server_that_starts_its_workers_again_and_again_does_not_flood_the_store(
+    house: House,
+) -> None:
+    master = its_master(house)
+    for number in range(250):
+        who = a_worker()._replace(pid=2**22 + number)
+        signalled(master, who, signal.SIGTERM, OTHER)
+        master.writer.exit(who.pid, who.start_ticks, 1, START_NS + number * SECOND // 4, True)
+    house.drain()
+    house.drain()
+    assert len(house.rows(incident)) == 100
+    assert house.rows(pending_exit) == house.rows(pending_signal) == []
+    master.writer.exit(7, 7, 1, START_NS + 3700 * SECOND, True)
+    house.drain()
+    house.drain()
+    assert len(house.rows(incident)) == 101
+
+
 def test_hostile_numbers_in_a_masters_word_fit_their_columns(house: House) -> None:
     master = house.journal(dead())
     for wall_ns in (-(2**63), 0, 2**63 - 1):
