@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -56,13 +55,22 @@ def deaf(query: str) -> None:
     sleep(query)
 
 
+def files(query: str) -> None:
+    """Opens so many files and keeps them."""
+    held = [os.open("/dev/null", os.O_RDONLY) for _ in range(int(query))]
+    time.sleep(60)
+    for fd in held:
+        os.close(fd)
+
+
 def grow(query: str) -> None:
-    """100 MiB in ten steps over three seconds, then the end."""
+    """100 MiB in ten steps over three seconds."""
     held = []
     for _ in range(10):
-        held.append(b"x" * (10 * _MIB))
         time.sleep(0.3)
-    os.kill(os.getpid(), signal.SIGKILL)
+        held.append(b"x" * (10 * _MIB))
+    time.sleep(60)
+    held.clear()
 
 
 ROUTES = {
@@ -72,6 +80,7 @@ ROUTES = {
     "/hold": hold_the_interpreter,
     "/sleep": sleep,
     "/deaf": deaf,
+    "/files": files,
     "/grow": grow,
 }
 
