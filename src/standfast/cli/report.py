@@ -1,4 +1,4 @@
-"""``standfast report``: crashes, suspects, slow and failed requests, and what is in flight."""
+"""``standfast report``: crashes, why they happened, slow and failed requests, what is in flight."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from standfast.cli import options
 from standfast.cli.tables import (
@@ -23,7 +23,10 @@ from standfast.cli.tables import (
     moment,
     print_table,
 )
-from standfast.errors import StandfastError
+from standfast.errors import StandfastError, UsageError
+
+if TYPE_CHECKING:
+    from standfast.diagnose.verdict import Verdict
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -32,11 +35,15 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Adds the command to the command line."""
     parser = subparsers.add_parser(
         "report",
-        help="show crashes, suspects, slow and failed requests, and what is in flight",
+        help="show crashes, verdicts, suspects, slow and failed requests, what is in flight",
         description="Shows what the watcher has stored. Ends with status 1 when crashes, slow or "
         "failed requests were found.",
     )
-    parser.add_argument("what", choices=("crashes", "suspects", "slow", "errors", "inflight"))
+    parser.add_argument(
+        "what",
+        choices=("crashes", "incident", "verdict", "suspects", "slow", "errors", "inflight"),
+    )
+    parser.add_argument("id", nargs="?", type=_number, metavar="ID", help="of `incident`")
     parser.add_argument(
         "--since", type=_since, metavar="WHEN", help="30m, 2h, 7d, or 2026-11-23T08:00 (UTC)"
     )
@@ -45,13 +52,20 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     parser.add_argument("--limit", type=_limit, default=20, metavar="N", help="default: 20")
     parser.add_argument("--json", action="store_true", help="for programs, see docs/report.md")
+    parser.add_argument("--html", metavar="FILE", help="of `verdict`: a page to hand over")
     options.add_settings(parser, "app", "journal", "store")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints one report."""
+    if (arguments.what == "incident") != (arguments.id is not None):
+        raise UsageError("An incident is named by its number: standfast report incident ID")
+    if arguments.html is not None and arguments.what != "verdict":
+        raise UsageError("--html belongs to `standfast report verdict`")
     show = {
         "crashes": _crashes,
+        "incident": _one_incident,
+        "verdict": _verdict,
         "suspects": _suspects,
         "slow": _slow,
         "errors": _errors,
@@ -78,6 +92,12 @@ def _limit(text: str) -> int:
     return int(text)
 
 
+def _number(text: str) -> int:
+    if not (text.isdecimal() and text.isascii() and 0 < int(text[:19]) < 2**63):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the number of an incident")
+    return int(text[:19])
+
+
 def _store(arguments: argparse.Namespace) -> tuple[Any, Any]:
     from standfast.store import open_store
     from standfast.store.queries import Filter
@@ -98,11 +118,15 @@ def _route(text: str) -> str:
 
 
 def _crashes(arguments: argparse.Namespace) -> int:
+    from standfast.cli import shapes
+    from standfast.diagnose.verdict import verdicts
     from standfast.store.queries import incidents
 
-    found = incidents(*_store(arguments))
+    engine, wanted = _store(arguments)
+    found = incidents(engine, wanted)
+    judged = verdicts(engine, [row.id for row, _ in found])
     if arguments.json:
-        _print_json([_incident(row, requests) for row, requests in found])
+        _print_json([shapes.incident(row, requests, judged[row.id]) for row, requests in found])
     elif not found:
         print("No worker died. Is the watcher running? `standfast doctor` says.")
     else:
@@ -121,10 +145,36 @@ def _crashes(arguments: argparse.Namespace) -> int:
                 print(head + crop(harmless(one.uri), width - columns_of(head + tail)) + tail)
             if not requests:
                 print("    no request was in flight")
+            print(f"    verdict: {_in_short(judged[row.id])}")
         print()
         print(_in_words(found))
-        print("Next: standfast report suspects, or standfast report crashes --json")
+        print("Next: standfast report incident ID, verdict, or suspects; --json for programs")
     return 1 if found else 0
+
+
+def _in_short(verdict: Verdict) -> str:
+    from standfast.diagnose.words import percent
+
+    if not verdict.confidence:
+        return verdict.party
+    named = ""
+    if verdict.culprit is not None:
+        named = f"; culprit known ({percent(verdict.culprit_probability or 0.0)})"
+    sure = f"{verdict.word}, {percent(verdict.confidence)}"
+    return f"{verdict.party}, {verdict.cause.name} ({sure}){named}"
+
+
+def _one_incident(arguments: argparse.Namespace) -> int:
+    from standfast.cli import incident
+
+    engine, _ = _store(arguments)
+    return incident.show(engine, arguments.id, as_json=arguments.json)
+
+
+def _verdict(arguments: argparse.Namespace) -> int:
+    from standfast.cli import verdict
+
+    return verdict.show(*_store(arguments), html=arguments.html, as_json=arguments.json)
 
 
 def _in_words(found: Sequence[tuple[Any, Sequence[Any]]]) -> str:
@@ -187,6 +237,7 @@ def _print_closed(found: Sequence[Any], outcome: str) -> None:
 
 
 def _in_flight(arguments: argparse.Namespace) -> int:
+    from standfast.cli import shapes
     from standfast.store import open_store
     from standfast.watch.inflight import in_flight
 
@@ -205,7 +256,7 @@ def _in_flight(arguments: argparse.Namespace) -> int:
         _print_json(
             [
                 {
-                    **_common(one, one.id, one.begun_ns),
+                    **shapes.request(one, one.id, one.begun_ns),
                     "app": one.app,
                     "age_s": round(one.age_s, 6),
                     "state": one.state,
@@ -232,47 +283,17 @@ def _in_flight(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _incident(row: Any, requests: Sequence[Any]) -> dict[str, Any]:
-    return {
-        "incident": row.id,
-        "app": row.app,
-        "host": row.host,
-        "worker_pid": row.pid,
-        "died_at": moment(row.died_ns),
-        "signal": row.signal,
-        "exit_code": row.exit_code,
-        "requests": [
-            {
-                **_common(one, f"{one.uid}-{one.seq}", one.begun_ns),
-                "age_s": round(max(row.died_ns - one.begun_ns, 0) / 1e9, 6),
-                "route": one.route,
-            }
-            for one in requests
-        ],
-    }
-
-
 def _closed_request(row: Any, outcome: str) -> dict[str, Any]:
+    from standfast.cli import shapes
+
     shown = {
-        **_common(row, f"{row.uid}-{row.seq}", row.begun_ns),
+        **shapes.request(row, f"{row.uid}-{row.seq}", row.begun_ns),
         "app": row.app,
         "route": row.route,
         "status": row.status,
         "duration_s": None if row.duration_ns is None else row.duration_ns / 1e9,
     }
     return {**shown, "error": row.error} if outcome == "failed" else shown
-
-
-def _common(one: Any, name: str, begun_ns: int) -> dict[str, Any]:
-    return {
-        "id": name,
-        "method": one.method,
-        "uri": one.uri,
-        "client": one.client,
-        "user_agent": one.user_agent,
-        "begun_at": moment(begun_ns),
-        "kind": one.kind,
-    }
 
 
 def _print_json(value: Any) -> None:

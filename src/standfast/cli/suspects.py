@@ -16,9 +16,11 @@ def show(engine: Engine, wanted: Filter, *, as_json: bool) -> int:
     """Ranks the suspects of one application and prints them."""
     from standfast.diagnose.suspects import rank
     from standfast.diagnose.traffic import traffic
+    from standfast.diagnose.verdict import period_verdict
 
-    app = wanted.app or _only_application(engine)
-    found = traffic(engine, app, wanted.since_ns) if app else None
+    app = wanted.app or the_application(engine)
+    cleared = period_verdict(engine, app, wanted.since_ns).clears_requests() if app else ()
+    found = traffic(engine, app, wanted.since_ns, cleared) if app else None
     if found is None:
         print("[]" if as_json else "No worker died, so there is nobody to suspect.")
         return 0
@@ -57,12 +59,13 @@ def percent(probability: float) -> str:
     return f"{probability:.0%}".replace("%", " %")
 
 
-def _only_application(engine: Engine) -> str | None:
-    """The application that the store is about; None where it is about none yet."""
+def the_application(engine: Engine) -> str | None:
+    """The application that the store is about; None where it is about none yet. Raises
+    UsageError where there are several: one owner's report must not have another's requests."""
     with engine.connect() as connection:
         names = connection.execute(select(application.c.name).order_by(application.c.name))
         found = list(names.scalars())
     if len(found) > 1:
         known = ", ".join(harmless(name) for name in found[:10])
-        raise UsageError(f"Suspects are ranked for one application: name it with --app ({known}).")
+        raise UsageError(f"This is a report on one application: name it with --app ({known}).")
     return found[0] if found else None

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
+from standfast.diagnose.words import duration, harmless, moment
+
+__all__ = [
+    "Column",
+    "columns_of",
+    "crop",
+    "duration",
+    "harmless",
+    "line_width",
+    "moment",
+    "print_pairs",
+    "print_table",
+    "print_words",
+]
+
 CROP = "…"
-
-
-def harmless(text: str) -> str:
-    """``text`` with everything escaped that could act on a terminal or hide itself."""
-    return "".join([one if one.isprintable() else ascii(one)[1:-1] for one in text])
 
 
 def columns_of(text: str) -> int:
@@ -79,22 +88,23 @@ def print_words(text: str) -> None:
     Console(width=line_width(), color_system=None).print(Text(harmless(text)))
 
 
+def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """Prints two columns, the second as running text; both made harmless."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for first, second in pairs:
+        table.add_row(Text(harmless(first)), Text(harmless(second)))
+    console = Console(width=line_width(), color_system=None, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
 def line_width() -> int:
     """How wide a line may be: the terminal's width, 80 where there is none."""
     return max(40, shutil.get_terminal_size((80, 24)).columns)
-
-
-def moment(ns: int) -> str:
-    """A time in UTC as ISO 8601, from nanoseconds of the epoch."""
-    try:
-        when = datetime.fromtimestamp(ns / 1e9, UTC)
-    except (OverflowError, ValueError, OSError):
-        return "unknown"
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def duration(seconds: float) -> str:
-    """A duration in a unit that suits it."""
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -15,13 +15,15 @@ from .tables import application, incident, request, route, worker
 class Filter:
     """Which rows are wanted; ``since_ns`` is nanoseconds of the epoch, None means all.
 
-    ``route`` is a template, or the beginning of some followed by ``*``.
+    ``route`` is a template, or the beginning of some followed by ``*``; ``incident_id`` wants
+    one incident only.
     """
 
     app: str | None = None
     since_ns: int | None = None
     route: str | None = None
     limit: int = 20
+    incident_id: int | None = None
 
 
 def incidents(engine: Engine, wanted: Filter) -> list[tuple[Any, list[Any]]]:
@@ -30,6 +32,7 @@ def incidents(engine: Engine, wanted: Filter) -> list[tuple[Any, list[Any]]]:
         select(
             incident.c.id,
             incident.c.died_ns,
+            incident.c.kind,
             application.c.name.label("app"),
             worker.c.host,
             worker.c.pid,
@@ -42,6 +45,8 @@ def incidents(engine: Engine, wanted: Filter) -> list[tuple[Any, list[Any]]]:
         .limit(wanted.limit)
     )
     statement = statement.where(*_conditions(wanted, incident.c.died_ns))
+    if wanted.incident_id is not None:
+        statement = statement.where(incident.c.id == wanted.incident_id)
     if wanted.route is not None:
         on_route = (
             select(request.c.incident_id)

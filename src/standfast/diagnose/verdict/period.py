@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, select
 
+from standfast.diagnose.words import moment
 from standfast.store.tables import application, incident
 
 from .case import Case, Unfinished, load
-from .causes import CAUSES, PARTIES, UNDETERMINED, Cause
-from .finding import WEAK, confidence_at
+from .causes import CAUSES, OPERATOR, PARTIES, PLATFORM, UNDETERMINED, Cause
+from .finding import LIKELY, WEAK, confidence_at
 from .verdict import Verdict, judge
 
 _EXAMPLES_EACH = 3
@@ -68,16 +69,25 @@ class PeriodVerdict:
     verdicts: dict[int, Verdict]
     moments: tuple[tuple[int, str], ...] = ()
 
+    def clears_requests(self) -> set[int]:
+        """The incidents that are likely another party's: no request has caused them."""
+        others = (PLATFORM, OPERATOR)
+        return {
+            incident_id
+            for incident_id, verdict in self.verdicts.items()
+            if verdict.party in others and verdict.confidence >= confidence_at(LIKELY)
+        }
+
     def as_json(self) -> dict[str, Any]:
-        """As ``report verdict --json`` shows it, times in nanoseconds of the epoch."""
+        """As ``report verdict --json`` shows it."""
         return {
             "app": self.app,
-            "since_ns": self.since_ns,
+            "since": _moment(self.since_ns),
             "party": self.party,
             "confidence": round(self.confidence, 4),
             "incidents": self.incidents,
-            "first_ns": self.first_ns,
-            "last_ns": self.last_ns,
+            "first": _moment(self.first_ns),
+            "last": _moment(self.last_ns),
             "parties": self.parties,
             "causes": [
                 {
@@ -85,8 +95,8 @@ class PeriodVerdict:
                     "party": each.cause.party,
                     "incidents": each.incidents,
                     "confidence": round(each.confidence, 4),
-                    "first_ns": each.first_ns,
-                    "last_ns": each.last_ns,
+                    "first": _moment(each.first_ns),
+                    "last": _moment(each.last_ns),
                 }
                 for each in self.causes
             ],
@@ -95,12 +105,7 @@ class PeriodVerdict:
                 for each in self.culprits
             ],
             "examples": [
-                {
-                    "incident": each.case.incident_id,
-                    "verdict": each.verdict.as_json(),
-                    "culprit": each.verdict.culprit,
-                    "culprit_probability": each.verdict.culprit_probability,
-                }
+                {"incident": each.case.incident_id, **each.verdict.as_json()}
                 for each in self.examples
             ],
         }
@@ -170,6 +175,10 @@ def combine(app: str | None, since_ns: int | None, judged: Iterable[Judged]) -> 
         by_id,
         tuple(moments),
     )
+
+
+def _moment(ns: int | None) -> str | None:
+    return None if ns is None else moment(ns)
 
 
 def _surest(judged: Judged) -> tuple[float, int]:

@@ -47,14 +47,18 @@ class Verdict:
         return word_for(self.confidence)
 
     def as_json(self) -> dict[str, Any]:
-        """As ``report crashes --json`` shows it."""
+        """The keys that it adds to an incident in JSON."""
         return {
-            "party": self.party,
-            "cause": self.cause.name,
-            "confidence": self.confidence,
-            "for": list(self.supports),
-            "against": list(self.contradicts),
-            "refute": list(self.cause.refute),
+            "verdict": {
+                "party": self.party,
+                "cause": self.cause.name,
+                "confidence": self.confidence,
+                "for": list(self.supports),
+                "against": list(self.contradicts),
+                "refute": list(self.cause.refute),
+            },
+            "culprit": self.culprit,
+            "culprit_probability": self.culprit_probability,
         }
 
 

@@ -58,8 +58,10 @@ def test_any_mixture_of_facts_gives_a_verdict_of_the_list(
     assert CAUSES[verdict.cause.name] is verdict.cause
     assert 0 <= verdict.confidence < 1
     assert (verdict.confidence == 0) == (verdict.party == "undetermined")
-    assert set(verdict.as_json()) == {"party", "cause", "confidence", "for", "against", "refute"}
-    json.dumps(verdict.as_json())
+    shown = json.loads(json.dumps(verdict.as_json()))
+    assert set(shown) == {"verdict", "culprit", "culprit_probability"}
+    keys = {"party", "cause", "confidence", "for", "against", "refute"}
+    assert set(shown["verdict"]) == keys
     if verdict.culprit is None:
         assert verdict.culprit_probability is None
     else:

@@ -90,6 +90,7 @@ def test_a_period_counts_causes_and_names_the_party_of_most(house: House) -> Non
     assert (period.first_ns, period.last_ns) == (START_NS + 11 * SECOND, START_NS + 14 * SECOND)
     assert [(each.route, each.incidents) for each in period.culprits] == [("GET /export/{int}", 3)]
     assert period.culprits[0].last.uri == "/export/13"
+    assert period.clears_requests() == {last}
     later = period_verdict(house.engine, "shop", START_NS + 14 * SECOND)
     assert (later.party, list(later.verdicts)) == ("operator", [last])
     assert period_verdict(house.engine, None).incidents == 5
@@ -107,4 +108,4 @@ def test_a_period_in_which_no_party_stands_out_is_undetermined(house: House) -> 
 def test_a_period_without_incidents_is_empty(house: House) -> None:
     period = period_verdict(house.engine, "shop")
     assert (period.incidents, period.party, period.causes) == (0, "undetermined", ())
-    assert period.as_json()["first_ns"] is None
+    assert period.as_json()["first"] is None

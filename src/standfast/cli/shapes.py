@@ -1,0 +1,45 @@
+"""The shapes of incidents and requests in JSON: documented in docs/report.md, and stable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from standfast.cli.tables import moment
+from standfast.diagnose.verdict import Verdict
+
+
+def incident(row: Any, requests: Sequence[Any], verdict: Verdict) -> dict[str, Any]:
+    """One incident, with its verdict."""
+    return {
+        "incident": row.id,
+        "app": row.app,
+        "host": row.host,
+        "worker_pid": row.pid,
+        "died_at": moment(row.died_ns),
+        "signal": row.signal,
+        "exit_code": row.exit_code,
+        "requests": [
+            {
+                **request(one, f"{one.uid}-{one.seq}", one.begun_ns),
+                "age_s": round(max(row.died_ns - one.begun_ns, 0) / 1e9, 6),
+                "route": one.route,
+            }
+            for one in requests
+        ],
+        "kind": row.kind,
+        **verdict.as_json(),
+    }
+
+
+def request(one: Any, name: str, begun_ns: int) -> dict[str, Any]:
+    """What all shapes of a request have in common."""
+    return {
+        "id": name,
+        "method": one.method,
+        "uri": one.uri,
+        "client": one.client,
+        "user_agent": one.user_agent,
+        "begun_at": moment(begun_ns),
+        "kind": one.kind,
+    }
