@@ -235,12 +235,16 @@ def _section(dump: str, threads: set[int]) -> str:
         return _top(dump)
     bounds = [head.start() for head in heads[1:]] + [len(dump)]
     bodies = {
-        int(head[1], 0): dump[head.end() : end] for head, end in zip(heads, bounds, strict=True)
+        _thread(head[1]): dump[head.end() : end] for head, end in zip(heads, bounds, strict=True)
     }
     for thread, body in bodies.items():
         if thread in threads:
             return _top(body)
     return _top(next(iter(bodies.values()))) if len(bodies) == 1 else ""
+
+
+def _thread(number: str) -> int:
+    return int(number, 16 if number.startswith("0x") else 10)
 
 
 def _top(body: str) -> str:

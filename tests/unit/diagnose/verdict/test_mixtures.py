@@ -28,7 +28,8 @@ hostile = st.builds(
     st.sampled_from(KINDS) | st.text(max_size=5),
     st.sampled_from(["pidfd", "master"]) | st.text(max_size=5),
     st.integers(0, 2**63 - 1) | st.just(c.DIED_NS),
-    st.text(max_size=60) | st.sampled_from([fact.text for fact in REAL]),
+    st.text(max_size=60)
+    | st.sampled_from([*[fact.text for fact in REAL], "Thread 007 (idle)\n  acquire"]),
     st.dictionaries(st.sampled_from(NAMES), values, max_size=6),
 )
 honest = st.sampled_from(REAL)
