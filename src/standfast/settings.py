@@ -38,6 +38,7 @@ class Settings:
     server_logs: tuple[str, ...] = ()
     hang_s: float = 60.0
     sample_s: float = 0.5
+    database: str = ""
 
 
 def load(
@@ -109,6 +110,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "server_logs": _paths,
     "hang_s": _seconds,
     "sample_s": _seconds,
+    "database": _text,
 }
 
 

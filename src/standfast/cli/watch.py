@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
                 server_logs=chosen.server_logs,
                 hang_s=chosen.hang_s,
                 sample_s=chosen.sample_s,
+                database=chosen.database,
             ),
             warn=meter.warn,
             progress=meter.show if arguments.once else None,

@@ -120,8 +120,10 @@ class _Request(Noted):
                 if not message.get("more_body"):
                     # The response is complete: what runs on after this is background work.
                     self.write(_RUNNING_KIND)
-            elif kind == "http.response.start":
+            elif kind == "http.response.start" or kind == "websocket.http.response.start":
                 self.status = message["status"]
+            elif kind == "websocket.http.response.body":
+                self.sent += len(message.get("body", b""))
             elif kind == "websocket.accept":
                 self.status = 101
             elif kind == "websocket.close" and not self.status:

@@ -152,7 +152,7 @@ class Channel:
         folder = files.app_folder(self.settings.journal, self.settings.app)
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
-            stacks.answer(os.path.join(folder, uid + files.STACK_SUFFIX))
+            stacks.answer_in(os.path.join(folder, uid + files.STACK_SUFFIX))
         except Exception:  # it would be good to have, and nothing else depends on it
             pass
 
@@ -166,6 +166,7 @@ _channels: dict[tuple[str, str], Channel] = {}
 
 def channel_for(app: Optional[str] = None, journal: Optional[str] = None) -> Channel:
     """The channel of an application in this process, always the same one."""
+    stacks.listen()
     settings = from_environ()
     settings = settings._replace(app=app or settings.app, journal=journal or settings.journal)
     return _channels.setdefault((settings.journal, settings.app), Channel(settings))

@@ -1,62 +1,59 @@
 """What every thread is doing, written beside the journal when a watcher asks for it by a signal.
 
-The watcher asks a worker of which a request does not come to its end. The answer needs no thread
-and no turn of the interpreter, so it comes from a deadlock and from C code too.
+The answer is given by the main thread, between two steps of Python, when all others stand still.
+Not by a handler in C (``faulthandler.register``), which would answer out of C code too: it reads
+the frames of threads while they run, and was seen to crash a busy process at every fourth signal.
 """
 
 from __future__ import annotations
 
 import faulthandler
 import os
-from importlib import import_module
+import signal
+from typing import Any
 
 from ..journal.files import STACK_SIGNAL
 
-_fd = -1
+#: Where this process answers: a file for each application.
+_paths: list[str] = []
 
 
-def answer(path: str) -> None:
-    """From now on ``STACK_SIGNAL`` has the stacks of all threads appended to the file ``path``.
+def listen() -> None:
+    """Puts the handler in place, unless the application has a use of its own for the signal.
 
-    Does nothing in a subinterpreter, whose end the handler would outlive, nor where the
-    application has a use of its own for the signal. One application of a process is enough.
-    May raise anything where the system or the interpreter cannot do it.
+    Does nothing outside of the main thread of the main interpreter, where no handler can be set.
     """
-    global _fd
-    if _fd >= 0 or not _in_main_interpreter() or not _is_unused(STACK_SIGNAL):
-        return
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(path, flags, 0o600)
     try:
-        faulthandler.register(STACK_SIGNAL, file=fd, all_threads=True, chain=False)
-    except Exception:
-        os.close(fd)
-        os.unlink(path)
-        raise
-    _fd = fd
+        if signal.getsignal(STACK_SIGNAL) is signal.SIG_DFL:
+            signal.signal(STACK_SIGNAL, _answer)
+    except ValueError:
+        pass
+
+
+def answer_in(path: str) -> None:
+    """Makes the file, by which a watcher knows that it may ask. Raises OSError."""
+    if signal.getsignal(STACK_SIGNAL) is _answer:
+        os.close(_open(path))
+        _paths.append(path)
 
 
 def renew() -> None:
-    """Called in a child after a fork: the parent's file is not the child's."""
-    global _fd
-    if _fd >= 0:
-        faulthandler.unregister(STACK_SIGNAL)
-        os.close(_fd)
-        _fd = -1
+    """Called in a child after a fork: the parent's files are not the child's."""
+    _paths.clear()
 
 
-def _in_main_interpreter() -> bool:
-    try:
-        return bool(import_module("_thread")._is_main_interpreter())  # Python 3.12 and later
-    except AttributeError:
-        interpreters = import_module("_xxsubinterpreters")
-        return bool(interpreters.get_current() == interpreters.get_main())
+def _open(path: str) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, 0o600)
 
 
-def _is_unused(number: int) -> bool:
-    """Whether the signal has no handler and is not ignored, from whatever language (proc(5))."""
-    with open("/proc/self/status", "rb") as status:
-        for line in status:
-            if line.startswith((b"SigCgt:", b"SigIgn:")) and int(line[7:], 16) >> number - 1 & 1:
-                return False
-    return True
+def _answer(number: int, frame: Any) -> None:
+    for path in _paths:
+        try:
+            fd = _open(path)
+            try:
+                faulthandler.dump_traceback(fd, all_threads=True)
+            finally:
+                os.close(fd)
+        except Exception:  # the application must go on, whatever is wrong with our file
+            pass

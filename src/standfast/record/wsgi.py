@@ -126,7 +126,10 @@ class _Request(Noted):
             duration = monotonic_ns() - self.begun_ns
             channel = self.channel
             status = self.status
-            code = _status_codes.get(status) or _code(status) if status else 0
+            try:
+                code = _status_codes.get(status) or _code(status) if status else 0
+            except TypeError:  # no text, and no key of a dictionary either
+                code = 0
             cpu = UNKNOWN
             if channel.cpu_time:
                 cpu = thread_time_ns() - self.cpu_ns
@@ -166,11 +169,13 @@ class _Request(Noted):
         self._closing(close)
 
     def __iter__(self) -> Iterator[bytes]:
-        try:
-            self._chunks = iter(self._body)
-        except BaseException as error:
-            self.fail(error)
-            raise
+        # Asked twice, as by a middleware that looks at the first chunk, it goes on.
+        if self._chunks is None:
+            try:
+                self._chunks = iter(self._body)
+            except BaseException as error:
+                self.fail(error)
+                raise
         return self
 
     def __next__(self) -> bytes:
@@ -240,7 +245,7 @@ def _code(status: str) -> int:
     """The number at the start of a status line, remembered; 0 where there is none."""
     try:
         code = int(status[:3])
-    except ValueError:
+    except (TypeError, ValueError):
         return 0
     if 0 < code < 1000 and len(_status_codes) < 256:
         _status_codes[status] = code

@@ -18,7 +18,7 @@ class Settings:
     drains once waits for a store that is away. An application has ``route_limit`` routes.
     ``server_logs`` are the paths of the servers' own logs. A request that is open for ``hang_s``,
     and is slow by then, hangs. Workers are looked at every ``sample_s``, no oftener than journals
-    are.
+    are. ``database`` is the URL of the applications' database, to see whether it is there.
     """
 
     slow_s: float = 1.0
@@ -30,6 +30,7 @@ class Settings:
     server_logs: tuple[str, ...] = ()
     hang_s: float = 60.0
     sample_s: float = 0.5
+    database: str = ""
 
     def slow_ns(self, app: str) -> int:
         """The threshold of one application, in nanoseconds."""

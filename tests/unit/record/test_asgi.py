@@ -242,3 +242,13 @@ def test_nothing_of_a_request_is_held_once_it_is_over(tmp_path: Path) -> None:
         asyncio.run(main())
     finally:
         gc.enable()
+
+
+def test_a_websocket_refused_with_a_response_has_that_responses_status(tmp_path: Path) -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"who?"})
+
+    one = Served(tmp_path, app)
+    one.run(type="websocket")
+    assert (one.request.end.status, one.request.end.sent) == (401, 4)

@@ -311,3 +311,27 @@ def test_the_cpu_time_is_recorded_where_it_is_wanted(
         app(environ, lambda *_: None)
         cpu_ns = read(journal).one("/page").end.cpu_ns
         assert (cpu_ns is not None) == (wanted == "1")
+
+
+def test_a_body_whose_start_was_looked_at_goes_on_from_there(
+    serve: Callable[..., Served],
+) -> None:
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            return iter([b"one", b"two"])
+
+    one = serve(lambda environ, start: (start("200 OK", []), Body())[1])
+    body = one.call()
+    first = next(iter(body))
+    assert (first, b"".join(body)) == (b"one", b"two")
+    body.close()
+    assert one.end.sent == 6
+
+
+@pytest.mark.parametrize("status", [200, b"200 OK", ["200"], None])
+def test_a_status_that_is_no_text_leaves_nothing_open(
+    serve: Callable[..., Served], status: Any
+) -> None:
+    one = serve(lambda environ, start: (start(status, []), [b"x"])[1])
+    one.call()
+    assert (one.statuses, one.request.closed) == ([status], True)

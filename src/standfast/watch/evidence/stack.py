@@ -35,6 +35,8 @@ from .collector import Death, Living
 _PATIENCE_S = 10.0
 #: The threads are written one after the other: they are read when no more has come for so long.
 _QUIET_S = 0.2
+#: The handler's own line, which stands on top of the thread that answers.
+_HANDLER = re.compile(r'^  File ".*/record/stacks\.py", line \d+ in _answer\n', re.MULTILINE)
 _CAUGHT = re.compile(rb"^SigCgt:\s*([0-9a-f]+)", re.MULTILINE)
 
 
@@ -153,7 +155,7 @@ class Stacks:
         if len(text) != asked.seen:
             asked.seen, asked.seen_at = len(text), now
         if over or (text and now >= asked.seen_at + _QUIET_S):
-            self._conclude(asked, "faulthandler", text)
+            self._conclude(asked, "faulthandler", _HANDLER.sub("", text))
 
     def _conclude(self, asked: _Asked, source: str, text: str) -> None:
         self._asked.remove(asked)
