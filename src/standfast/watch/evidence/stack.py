@@ -2,7 +2,8 @@
 
 py-spy tells it from outside, where it is installed and this user may look into the process. Else
 the worker is asked by a signal for which the recorder has put a handler in place (see
-``record.stacks``); never without one, since the signal would end the process.
+``record.stacks``); never without one, since the signal would end the process. A main thread that
+is held up in C code does not answer.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import faulthandler
 import os
 import threading
 import time
@@ -51,7 +50,7 @@ def sleep(query: str) -> None:
 
 def deaf(query: str) -> None:
     """Code that has taken the signal away by which a worker is asked for its stacks."""
-    faulthandler.unregister(41)
+    ctypes.CDLL(None).signal(41, None)
     sleep(query)
 
 
