@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from standfast.journal.reader import SegmentReader
 from tests.unit.journal.segments import read_folder, segment_of, seqs
 
 NOBODY = 65534
+#: How long an answer may take, in seconds, on a machine that is busy with other things.
+PATIENCE_S = 120
 
 #: Serves as many requests as each line of its input says, a while after the line before, and
 #: prints how many were answered well, how many went unrecorded and how many segments there are.
@@ -60,8 +63,16 @@ class Application:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(f"{count}\n")
         self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], PATIENCE_S)[0]:
+            pytest.fail(f"the application gave no answer in {PATIENCE_S} s: {self._state()}")
         answered, lost, recorded = map(int, self._process.stdout.readline().split())
         return answered, lost, recorded
+
+    def _state(self) -> str:
+        """What the kernel says that the process does: its state, and where it waits."""
+        own = Path(f"/proc/{self._process.pid}")
+        state = (own / "stat").read_text().rpartition(")")[2].split()[0]
+        return f"state {state}, waits in {(own / 'wchan').read_text()}"
 
     def close(self) -> tuple[int, str]:
         """Ends the process; its exit status and what it said on stderr."""
