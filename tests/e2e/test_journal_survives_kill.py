@@ -111,7 +111,7 @@ def _kill_at_random(server: Server) -> Iterator[tuple[int, Journal]]:
             continue
         pid, path = chance.choice(sorted(workers.items()))
         os.kill(pid, signal.SIGKILL)
-        while Path(f"/proc/{pid}").exists():
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
             time.sleep(0.001)
         yield pid, _taken(path)
     pytest.fail(f"{DEATHS} workers could not be killed in {LIMIT_S:.0f} s")
