@@ -38,6 +38,7 @@ from .shared import (
     short_of_memory,
     stall,
     threads_made,
+    told_to_end_before,
 )
 from .shared import (
     memory as memory_of,
@@ -208,7 +209,7 @@ _TIMED_OUT = frozenset({"SIGKILL", "SIGABRT", "SIGTERM", "SIGQUIT", "SIGINT"})
 def timeout(seen: Readings) -> Finding | None:
     """app_timeout: the server says that it killed the worker for taking too long."""
     said = seen.case.all(evidence.TIMEOUT)
-    if not said:
+    if not said or told_to_end_before(seen):
         return None
     # A worker that is told to abort may still leave by itself: gunicorn's exits with 1.
     return _stalled(seen, "app_timeout", [cite(fact) for fact in said], _TIMED_OUT, {0, 1})

@@ -17,7 +17,7 @@ from standfast.store import evidence
 from standfast.store.evidence import Fact
 
 from .application import ORDERLY_CODES
-from .shared import Whose, counted_kills, memory, short_of_memory
+from .shared import Whose, counted_kills, memory, short_of_memory, told_to_end_before
 
 #: How a worker may end that was told to stop; SIGKILL follows when it takes too long.
 _STOPPED = STOPPING | {"SIGKILL"}
@@ -131,7 +131,9 @@ def _ordered(seen: Readings, name: str, told: list[Fact], service: list[Fact]) -
 
 def _not_of_their_own(seen: Readings) -> list[str]:
     """What may have led to the order, or ended the worker before it could follow."""
-    found = [cite(f) for f in seen.case.all(evidence.HOST_RESTART, evidence.TIMEOUT)]
+    found = [cite(f) for f in seen.case.all(evidence.HOST_RESTART)]
+    if not told_to_end_before(seen):
+        found += [cite(f) for f in seen.case.all(evidence.TIMEOUT)]
     found += [cite(fact) for fact in seen.case.all(evidence.OOM_KILL) + counted_kills(seen)]
     found += [
         cite(fact)

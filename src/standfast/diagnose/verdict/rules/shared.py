@@ -264,3 +264,11 @@ def threads_made(seen: Readings) -> list[str]:
         return []
     words = f"The worker's threads went from {rise[0]:.0f} to {rise[1]:.0f}"
     return [cite(seen.curve, words)]
+
+
+def told_to_end_before(seen: Readings) -> bool:
+    """Whether the master had told the worker to end before it timed it out: what no longer
+    serves gives no sign of life either."""
+    timed_out = [fact.at_ns for fact in seen.case.all(evidence.TIMEOUT)]
+    told = [fact.at_ns for fact in seen.case.all(evidence.MASTER_SIGNAL)]
+    return bool(timed_out and told) and min(told) < min(timed_out)

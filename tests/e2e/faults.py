@@ -1,0 +1,388 @@
+"""Real faults in real servers: how each is brought about, and what its true cause is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standfast.journal import identity
+from standfast.journal.append import AppendWriter
+from standfast.store.tables import incident, request, worker
+from tests.e2e.servers.serving import PATIENCE_S, Server
+from tests.unit.watch.journals import House
+
+SYNC = "gunicorn -b 127.0.0.1:{port} --timeout 3 faulty:app"
+GTHREAD = "gunicorn -b 127.0.0.1:{port} -k gthread --threads 4"
+THREADS = f"{GTHREAD} --timeout 60 faulty:app"
+SPIN_DOWN = f"{GTHREAD} --timeout 5 --graceful-timeout 1 faulty:app"
+UVICORN = "uvicorn --interface wsgi --port {port} faulty:app"
+_CGROUPS = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+
+
+@dataclass
+class Stage:
+    """A server, its watcher, and the means to do harm."""
+
+    server: Server
+    house: House
+    folder: Path
+    _asking: list[threading.Thread] = field(default_factory=list)
+
+    def ask(self, uri: str) -> None:
+        """Sends a request and does not wait for the answer."""
+        self._asking.append(threading.Thread(target=self.server.get, args=(uri,), daemon=True))
+        self._asking[-1].start()
+
+    def watch(self, seconds: float) -> None:
+        """Lets the watcher look on for a while."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.house.drain()
+            time.sleep(0.05)
+
+    def until(self, what: Callable[[], Any]) -> Any:
+        """Watches until ``what()`` is true, and returns that."""
+        give_up = time.monotonic() + PATIENCE_S
+        while not (found := what()):
+            assert time.monotonic() < give_up, "nothing of the kind was seen"
+            self.house.drain()
+            time.sleep(0.02)
+        return found
+
+    def begun(self, uri: str) -> int:
+        """Waits until a request of that URI has begun; the pid of its worker."""
+        (kept,) = self.until(lambda: self.house.rows(request, uri=uri))
+        return int(self.house.row(worker, id=kept.worker_id).pid)
+
+    def steady(self) -> None:
+        """A worker that has served something and was looked at for a while."""
+        self.server.get("/plain")
+        self.until(lambda: self.house.rows(worker))
+        self.watch(1.6)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: ``cause`` is the true one, ``culprit`` the URI of the request that did it."""
+
+    name: str
+    cause: str
+    culprit: str | None
+    do: Callable[[Stage], None]
+    server: str = THREADS
+    settings: dict[str, Any] = field(default_factory=dict)
+    place: Callable[[Path], contextlib.AbstractContextManager[list[str]]] | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def asks(uri: str, *bystanders: str, before: Callable[[Stage], None] | None = None) -> Any:
+    """Harm by one request, while others are in flight."""
+
+    def do(stage: Stage) -> None:
+        stage.steady()
+        if before:
+            before(stage)
+        for other in bystanders:
+            stage.ask(other)
+            stage.begun(other)
+        if bystanders:
+            stage.watch(1.7)
+        stage.ask(uri.format(folder=stage.folder))
+
+    return do
+
+
+def locks(stage: Stage) -> None:
+    """Two requests at the same time, each of which holds what the other one wants."""
+    stage.steady()
+    stage.ask("/deadlock?a")
+    stage.ask("/deadlock?b")
+
+
+# What the operator does.
+
+
+def kills(stage: Stage) -> None:
+    stage.steady()
+    stage.ask("/sleep?30")
+    os.kill(stage.begun("/sleep?30"), signal.SIGKILL)
+
+
+def tells_master(number: int) -> Callable[[Stage], None]:
+    def do(stage: Stage) -> None:
+        stage.steady()
+        stage.ask("/sleep?30")
+        stage.begun("/sleep?30")
+        stage.server.process.send_signal(number)
+
+    return do
+
+
+# What the platform does.
+
+
+@contextlib.contextmanager
+def memory_limit(folder: Path, mib: int = 220) -> Iterator[list[str]]:
+    """A memory cgroup of its own; what is started with these words is in it."""
+    with _cgroup(mib) as group:
+        yield _enter(group)
+
+
+@contextlib.contextmanager
+def memory_limit_above(folder: Path) -> Iterator[list[str]]:
+    """A cgroup without a limit, in one that has a limit."""
+    with _cgroup(220) as above, _inside(above, "inner") as group:
+        yield _enter(group)
+
+
+@contextlib.contextmanager
+def beside_a_glutton(folder: Path) -> Iterator[list[str]]:
+    """The server and a process that is none of its, in one cgroup; when memory ends, the kernel
+    is told to prefer the server."""
+    with (
+        _cgroup(320) as above,
+        _inside(above, "server") as group,
+        _inside(above, "glutton") as other,
+    ):
+        (folder / "glutton").write_text(str(other))
+        yield _enter(group, "echo 1000 > /proc/self/oom_score_adj;")
+
+
+def glutton(stage: Stage) -> None:
+    stage.steady()
+    stage.ask("/sleep?30")
+    stage.begun("/sleep?30")
+    group = (stage.folder / "glutton").read_text()
+    program = "import time\nheld = []\nfor _ in range(31):\n"
+    program += "    held.append(b'x' * 10 * 2**20); time.sleep(0.05)\ntime.sleep(3)\n"
+    words = [*_enter(Path(group), "echo -900 > /proc/self/oom_score_adj;"), sys.executable, "-c"]
+    subprocess.Popen([*words, program], start_new_session=True)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[list[str]]:
+    """A disk of 16 MiB under the folder."""
+    disk = folder / "disk"
+    disk.mkdir()
+    _mount("-t", "tmpfs", "-o", "size=16m", "standfast-test", str(disk))
+    try:
+        yield []
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def fills(stage: Stage) -> None:
+    # The worker must be seen to use that disk.
+    stage.server.get(f"/log?{stage.folder}/disk")
+    stage.watch(2.5)
+    filler = os.open(stage.folder / "disk" / "filler", os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
+        while True:
+            os.write(filler, b"x" * 4096)
+    os.close(filler)
+
+
+def protects(stage: Stage) -> None:
+    stage.server.get(f"/log?{stage.folder}/disk")
+    stage.watch(2.5)
+    _mount("-o", "remount,ro", str(stage.folder / "disk"))
+
+
+@contextlib.contextmanager
+def few_files(folder: Path) -> Iterator[list[str]]:
+    yield ["sh", "-c", 'ulimit -n 256; exec "$@"', "sh"]
+
+
+@contextlib.contextmanager
+def few_processes(folder: Path) -> Iterator[list[str]]:
+    with _cgroup(60, Path("/sys/fs/cgroup/pids"), "pids.max") as group:
+        yield _enter(group)
+
+
+def restarts(stage: Stage) -> None:
+    """The host was started anew: what lay in the journal is of an earlier boot."""
+    who = identity.of_this_process("shop", "gunicorn/23.0")
+    earlier = who._replace(boot_id="0b5c1f0e-0000-4000-8000-5f6d2f6d2f6d", pid=4242)
+    writer = AppendWriter(str(stage.server.journal), earlier)
+    fields = b"192.0.2.1\0GET\0/sleep?30\0shop.test\0\0curl/8"
+    writer.begin(fields, time.time_ns() - 60_000_000_000, 1, 1)
+    writer.close()
+
+
+@contextlib.contextmanager
+def database(folder: Path) -> Iterator[list[str]]:
+    """A MariaDB server; its port and process are written down for those who stop it."""
+    server = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin") or ""
+    if not server:
+        missing = "no MariaDB on this machine; on Debian: sudo make system"
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    # Not from the range of the clients' own ports: who asks for such a port again and again may
+    # at last be connected to itself.
+    port = next(port for port in range(23306, 24306) if not _answers(port))
+    (folder / "mariadb").mkdir()
+    words = [
+        server,
+        "--no-defaults",
+        f"--datadir={folder / 'mariadb'}",
+        "--skip-grant-tables",
+        f"--socket={folder / 'mariadb.sock'}",
+        f"--port={port}",
+        "--bind-address=127.0.0.1",
+        f"--pid-file={folder / 'pid'}",
+        *(["--user=root"] if os.geteuid() == 0 else []),
+    ]
+    with (folder / "mariadb.log").open("wb") as log:
+        process = subprocess.Popen(words, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until and not _answers(port):
+            time.sleep(0.1)
+        (folder / "database").write_text(f"{port} {process.pid}")
+        yield []
+    finally:
+        process.kill()
+        process.wait()
+
+
+def stops_database(stage: Stage) -> None:
+    port, pid = map(int, (stage.folder / "database").read_text().split())
+    stage.watch(1.0)
+    os.kill(pid, signal.SIGKILL)
+    stage.until(lambda: not _answers(port))
+
+
+def waits_for_database(stage: Stage) -> None:
+    port, _ = (stage.folder / "database").read_text().split()
+    asks(f"/database?{port}", before=stops_database)(stage)
+
+
+def nothing(stage: Stage) -> None:
+    """What harms has been done by the start."""
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def _mount(*words: str) -> None:
+    try:
+        done = subprocess.run(["mount", *words], capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command")
+    if done.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def _cgroup(limit: int, root: Path | None = None, name: str = "") -> Iterator[Path]:
+    """A new cgroup with a limit, in MiB for memory."""
+    roots = [root] if root else [path for path in _CGROUPS if path.exists()]
+    group = roots[0] / f"standfast-test-{os.getpid()}-{time.monotonic_ns()}"
+    try:
+        group.mkdir()
+        if name:
+            (group / name).write_text(str(limit))
+        elif (group / "memory.limit_in_bytes").exists():
+            (group / "memory.use_hierarchy").write_text("1")
+            (group / "memory.limit_in_bytes").write_text(str(limit * 2**20))
+        else:
+            (group / "memory.max").write_text(str(limit * 2**20))
+            (group / "cgroup.subtree_control").write_text("+memory")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        pytest.skip(f"no cgroup with a limit can be made here: {error}")
+    try:
+        yield group
+    finally:
+        _empty(group)
+
+
+@contextlib.contextmanager
+def _inside(above: Path, name: str) -> Iterator[Path]:
+    group = above / name
+    group.mkdir()
+    try:
+        yield group
+    finally:
+        _empty(group)
+
+
+def _empty(group: Path) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            for pid in (group / "cgroup.procs").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+        try:
+            group.rmdir()
+            return
+        except OSError:
+            time.sleep(0.05)
+
+
+def _enter(group: Path, more: str = "") -> list[str]:
+    return ["sh", "-c", f'echo $$ > {group}/cgroup.procs; {more} exec "$@"', "sh"]
+
+
+FAULTS = (
+    Fault("a segmentation fault (ctypes)", "app_crash", "/segfault",
+          asks("/segfault", "/sleep?9", "/sleep?8")),
+    Fault("a segmentation fault in an extension module's C code", "app_crash", "/extension",
+          asks("/extension", "/sleep?9")),
+    Fault("the same under uvicorn", "app_crash", "/segfault", asks("/segfault"), UVICORN),
+    Fault("a damaged heap", "app_crash", "/heap", asks("/heap", "/sleep?9")),
+    Fault("abort()", "app_crash", "/abort", asks("/abort", "/sleep?9")),
+    Fault("a mapped file that it cut itself", "app_crash", "/truncated?{folder}",
+          asks("/truncated?{folder}")),
+    Fault("a stack overflow", "app_stack_overflow", "/overflow", asks("/overflow"), SYNC),
+    Fault("runaway memory under a cgroup's limit", "app_memory", "/grow?400",
+          asks("/grow?400", "/sleep?9"), place=memory_limit),
+    Fault("runaway memory, the limit is that of the group above", "app_memory", "/grow?400",
+          asks("/grow?400"), place=memory_limit_above),
+    Fault("a neighbour that eats the memory", "platform_memory", None, glutton,
+          place=beside_a_glutton),
+    Fault("a deadlock", "app_hang", None, locks,
+          settings={"hang_s": 3.0}),
+    Fault("an endless loop in Python", "app_timeout", "/spin", asks("/spin"), SYNC),
+    Fault("an endless loop in C", "app_timeout", "/spin_in_c", asks("/spin_in_c"), SYNC),
+    Fault("a time-out while it sleeps", "app_timeout", "/sleep?30", asks("/sleep?30"), SYNC),
+    Fault("os._exit", "app_exit", "/leave?3", asks("/leave?3")),
+    Fault("an unhandled exception at start", "app_start_failure", None, nothing,
+          variables={"FAULTY_START": "raise"}),
+    Fault("file handles used up by itself", "app_files", "/files", asks("/files"),
+          place=few_files),
+    Fault("a disk without room", "platform_disk_full", None,
+          asks("/mapped?{folder}/disk", before=fills), place=small_disk),
+    Fault("a disk that may not be written to", "platform_disk_read_only", None,
+          asks("/log?{folder}/disk", before=protects), place=small_disk),
+    Fault("no more processes", "platform_no_processes", None, asks("/threads"),
+          place=few_processes),
+    Fault("the database stopped", "platform_database_down", None, waits_for_database, SYNC,
+          place=database),
+    Fault("the host was started anew", "platform_host_restart", None, restarts),
+    Fault("SIGTERM from a deploy", "operator_stop", None, tells_master(signal.SIGTERM),
+          SPIN_DOWN),
+    Fault("a reload that cuts requests off", "operator_reload", None, tells_master(signal.SIGHUP),
+          SPIN_DOWN),
+    Fault("SIGKILL by an operator", "operator_kill", None, kills),
+)  # fmt: skip
+
+
+def dead(house: House) -> list[Any]:
+    """The incidents so far."""
+    return house.rows(incident)

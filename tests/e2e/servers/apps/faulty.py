@@ -1,0 +1,166 @@
+"""A WSGI application of which every path is a way to die, or to be in the way of one."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import mmap
+import os
+import re
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+_MIB = 2**20
+_held: list[Any] = []
+_locks = threading.Lock(), threading.Lock()
+
+if os.environ.get("FAULTY_START") == "raise":
+    raise RuntimeError("the setting SHOP_KEY is missing")
+
+
+def plain(query: str) -> None:
+    pass
+
+
+def sleep(query: str) -> None:
+    time.sleep(float(query))
+
+
+def segfault(query: str) -> None:
+    ctypes.string_at(8)
+
+
+def extension(query: str) -> None:
+    """A null pointer followed inside the compiled code of an extension module."""
+    faulthandler._sigsegv()  # type: ignore[attr-defined]
+
+
+def heap(query: str) -> None:
+    """Frees what was never allocated: the C library notices and aborts."""
+    libc = ctypes.CDLL(None)
+    libc.free.argtypes = [ctypes.c_void_p]
+    buffer = ctypes.create_string_buffer(256)
+    libc.free(ctypes.addressof(buffer) + 24)
+
+
+def abort(query: str) -> None:
+    os.abort()
+
+
+class Endless:
+    def __repr__(self) -> str:
+        return f"<{self!r}>"
+
+
+def overflow(query: str) -> None:
+    sys.setrecursionlimit(10**9)
+    repr(Endless())
+
+
+def grow(query: str) -> None:
+    """As much memory as the query says, in MiB, in steps."""
+    for _ in range(int(query) // 10):
+        _held.append(b"x" * (10 * _MIB))
+        time.sleep(0.05)
+
+
+def leave(query: str) -> None:
+    os._exit(int(query))
+
+
+def spin(query: str) -> None:
+    while True:
+        pass
+
+
+def spin_in_c(query: str) -> None:
+    """A pattern that backtracks for years, inside the interpreter's own C code."""
+    re.match(r"(a+)+$", "a" * 60 + "b")
+
+
+def deadlock(query: str) -> None:
+    first, second = _locks if query == "a" else _locks[::-1]
+    with first:
+        time.sleep(0.3)
+        with second:
+            pass
+
+
+def files(query: str) -> None:
+    """Opens files and forgets them, until there are no more; then nothing works any longer."""
+    try:
+        while True:
+            _held.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError:
+        time.sleep(1)
+        os._exit(1)
+
+
+def mapped(query: str) -> None:
+    """Writes into a file in memory for which its disk has no room."""
+    fd = os.open(f"{query}/mapped", os.O_RDWR | os.O_CREAT)
+    os.ftruncate(fd, 64 * _MIB)
+    with mmap.mmap(fd, 64 * _MIB) as area:
+        for at in range(0, 64 * _MIB, 4096):
+            area[at] = 1
+
+
+def truncated(query: str) -> None:
+    """Reads behind the end of a file that it has itself cut."""
+    fd = os.open(f"{query}/cut", os.O_RDWR | os.O_CREAT)
+    os.ftruncate(fd, _MIB)
+    area = mmap.mmap(fd, _MIB)
+    os.ftruncate(fd, 0)
+    bytes(area)
+
+
+def log(query: str) -> None:
+    """Gives up where it cannot write its log; holds the folder open, as programs do."""
+    _held.append(os.open(query, os.O_RDONLY))
+    try:
+        with Path(query, "log").open("a") as file:
+            file.write("visited\n")
+    except OSError:
+        time.sleep(0.5)
+        os._exit(1)
+
+
+def database(query: str) -> None:
+    """Waits for its database, for ever."""
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", int(query)), 1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+
+
+def threads(query: str) -> None:
+    """Starts threads until there are no more, and gives up."""
+    try:
+        while True:
+            threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    except RuntimeError:
+        time.sleep(0.5)
+        os._exit(1)
+
+
+ROUTES = {
+    f"/{function.__name__}": function
+    for function in (
+        plain, sleep, segfault, extension, heap, abort, overflow, grow, leave,
+        spin, spin_in_c, deadlock, files, mapped, truncated, log, database, threads,
+    )
+}  # fmt: skip
+
+
+def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    ROUTES.get(environ["PATH_INFO"], plain)(environ["QUERY_STRING"])
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"done"]
