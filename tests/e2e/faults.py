@@ -209,7 +209,16 @@ def few_files(folder: Path) -> Iterator[list[str]]:
 @contextlib.contextmanager
 def few_processes(folder: Path) -> Iterator[list[str]]:
     with _cgroup(60, Path("/sys/fs/cgroup/pids"), "pids.max") as group:
+        (folder / "group").write_text(str(group))
         yield _enter(group)
+
+
+def crowd(stage: Stage) -> None:
+    """Processes that are none of the server's take all that the group may have."""
+    group = (stage.folder / "group").read_text()
+    words = _enter(Path(group), "for n in $(seq 100); do sleep 20 2>/dev/null & done; wait #")
+    subprocess.Popen([*words, "true"], start_new_session=True, stderr=subprocess.DEVNULL)
+    stage.watch(1.5)
 
 
 def restarts(stage: Stage) -> None:
@@ -370,8 +379,10 @@ FAULTS = (
           asks("/mapped?{folder}/disk", before=fills), place=small_disk),
     Fault("a disk that may not be written to", "platform_disk_read_only", None,
           asks("/log?{folder}/disk", before=protects), place=small_disk),
-    Fault("no more processes", "platform_no_processes", None, asks("/threads"),
+    Fault("threads used up by itself", "app_threads", "/threads?1000", asks("/threads?1000"),
           place=few_processes),
+    Fault("no more processes, others have them all", "platform_no_processes", None,
+          asks("/threads?3", before=crowd), place=few_processes),
     Fault("the database stopped", "platform_database_down", None, waits_for_database, SYNC,
           place=database),
     Fault("the host was started anew", "platform_host_restart", None, restarts),

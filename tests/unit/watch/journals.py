@@ -27,8 +27,8 @@ def living(app: str = "shop") -> Identity:
 
 
 def dead(app: str = "shop", pid: int = 4242, start_ticks: int = 77) -> Identity:
-    """A process of an earlier boot of this host."""
-    return Identity(app, os.uname().nodename, pid, start_ticks, "an-earlier-boot", 0)
+    """A process that is gone: whoever has its pid now was started later."""
+    return Identity(app, os.uname().nodename, pid, start_ticks, identity.boot_id(), 0)
 
 
 class Journal:

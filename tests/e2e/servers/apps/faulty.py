@@ -142,12 +142,12 @@ def database(query: str) -> None:
 
 
 def threads(query: str) -> None:
-    """Starts threads until there are no more, and gives up."""
+    """Starts so many threads, and gives up where there are no more to be had."""
     try:
-        while True:
+        for _ in range(int(query)):
             threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
     except RuntimeError:
-        time.sleep(0.5)
+        time.sleep(1.5)
         os._exit(1)
 
 

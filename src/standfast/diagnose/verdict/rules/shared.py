@@ -258,9 +258,11 @@ _MANY_THREADS = 100
 
 
 def threads_made(seen: Readings) -> list[str]:
-    """What says that the worker itself made very many threads."""
+    """What says that the worker itself made very many threads: half of all that it may, or more."""
     rise = seen.rise("threads")
-    if rise is None or seen.curve is None or rise[1] - rise[0] < _MANY_THREADS:
+    limits = [number(fact.data, "limit") for fact in seen.near(evidence.NO_PROCESSES)]
+    many = min([_MANY_THREADS, *[limit / 2 for limit in limits if limit]])
+    if rise is None or seen.curve is None or rise[1] - rise[0] < many:
         return []
     words = f"The worker's threads went from {rise[0]:.0f} to {rise[1]:.0f}"
     return [cite(seen.curve, words)]
