@@ -135,7 +135,7 @@ def test_a_worker_that_died_before_its_first_request_is_one_incident(
 
 
 def test_a_master_that_dies_with_its_worker_is_heard(house: House) -> None:
-    who = dead()
+    who = dead()._replace(boot_id="an-earlier-boot")
     master = house.journal(who._replace(pid=1000, start_ticks=10))
     died(master, who, 3)
     house.drain()

@@ -20,6 +20,8 @@ HIGH_STEAL = 0.1
 #: By how much the wall clock must have moved, and how long before a death it still matters.
 JUMP_S = 0.5
 _JUMP_MATTERS_S = 120.0
+#: A moment tells of a death that came so many seconds after it, or sooner.
+NEAR_S = 10.0
 #: Moments kept: ten minutes at two a second.
 _KEPT = 1200
 _MIB = 2**20
@@ -72,7 +74,8 @@ class Host:
         """What the host was like just before the death."""
         if death.process.boot_id and self._boot_id not in ("", death.process.boot_id):
             return [self._restart(death.process.boot_id)]
-        before = [moment for moment in self._moments if moment.at_ns <= death.died_ns]
+        early_ns = death.died_ns - int(NEAR_S * 1e9)
+        before = [one for one in self._moments if early_ns <= one.at_ns <= death.died_ns]
         found = [] if not before else [self._memory(before[-1]), *self._load(before[-1])]
         for at_ns, jump_s in self._jumps:
             if 0 <= death.died_ns - at_ns <= _JUMP_MATTERS_S * 1e9:
