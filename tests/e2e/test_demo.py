@@ -112,3 +112,14 @@ def test_a_report_without_a_store_says_what_makes_one(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "standfast watch" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_where_counting_blames_a_bystander_the_ranking_names_the_culprit(
+    demo: tuple[str, list[str]],
+) -> None:
+    printed, places = demo
+    assert "Counting, /search comes first" in printed
+    suspects = _report(places, "suspects")
+    assert suspects[0]["trait"] == "/label/{int}"
+    verdicts = {one["verdict"]["cause"] for one in _report(places, "crashes")}
+    assert verdicts == {"app_crash"}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -55,12 +57,16 @@ def run(arguments: argparse.Namespace) -> int:
         " worker died.\nThis is what standfast wrote down before each worker died:\n",
         flush=True,
     )
-    status = subprocess.run([*STANDFAST, "report", "crashes", *places]).returncode
+    status = subprocess.run([*STANDFAST, "report", "crashes", "--limit", "3", *places]).returncode
     if status == 0:
         print("No worker died this time. Try again with another --seed, or more --seconds.")
         return 1
+    print(f"\n{_who_counting_blames(places)}\n", flush=True)
+    subprocess.run([*STANDFAST, "report", "suspects", "--limit", "4", *places])
+    print("\nAnd whose fault it was, from the evidence of every death:\n", flush=True)
+    subprocess.run([*STANDFAST, "report", "verdict", *places])
     print("\nTry next, on what the demo left behind:")
-    for command in ("report crashes --json", "report slow", "report errors", "doctor"):
+    for command in ("report incident 1", "report verdict --html verdict.html", "report slow"):
         print(
             f"  standfast {command} \\\n    "
             + " ".join(places[:2])
@@ -68,6 +74,23 @@ def run(arguments: argparse.Namespace) -> int:
             + " ".join(places[2:])
         )
     return 0 if status == 1 else status
+
+
+def _who_counting_blames(places: list[str]) -> str:
+    """What the plain list of unfinished requests suggests, in words."""
+    told = subprocess.run(
+        [*STANDFAST, "report", "crashes", "--json", *places], capture_output=True, text=True
+    )
+    crashes = json.loads(told.stdout)
+    counts = Counter(one["route"] for crash in crashes for one in crash["requests"])
+    if not counts:
+        return "No request was in flight when the workers died."
+    (first, most), *_ = counts.most_common(1)
+    return (
+        f"Counting, {first} comes first: {most} of {counts.total()} unfinished requests in"
+        f" {len(crashes)} incidents.\nWeighed by how long each was in flight at all times, it"
+        " looks like this:"
+    )
 
 
 def _show_progress(customers: Customers, seconds: float) -> None:

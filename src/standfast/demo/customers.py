@@ -20,7 +20,7 @@ _AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0
 class Customers:
     """Threads that visit the shop until the time is over."""
 
-    def __init__(self, port: int, seed: int, count: int = 8) -> None:
+    def __init__(self, port: int, seed: int, count: int = 14) -> None:
         self.sent = 0
         self.broken = 0
         self._port = port
