@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from standfast.errors import UsageError
 from standfast.journal.files import default_folder
@@ -76,6 +77,17 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def _address(value: Any) -> str:
+    problem = ValueError("the address of a database, as in mysql://db1:3306/")
+    try:
+        parts = urlsplit(_text(value))
+        if parts.hostname and (parts.port or parts.scheme):
+            return str(value)
+    except ValueError:
+        raise problem from None
+    raise problem
+
+
 def _yes_or_no(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
@@ -110,7 +122,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "server_logs": _paths,
     "hang_s": _seconds,
     "sample_s": _seconds,
-    "database": _text,
+    "database": _address,
 }
 
 

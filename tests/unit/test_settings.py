@@ -118,3 +118,9 @@ def test_the_logs_of_servers_count_from_where_the_file_lies(tmp_path: Path) -> N
     assert found.server_logs == ("/var/log/a", "/var/log/b")
     with pytest.raises(UsageError, match="server_logs should be a list of paths"):
         load({}, _file(tmp_path, 'server_logs = "error.log"\n'), {})
+
+
+@pytest.mark.parametrize("address", ["db1", "mysql://", "mysql://[::1/shop", "mysql://db1:port/"])
+def test_an_address_of_a_database_that_is_none_is_named(address: str) -> None:
+    with pytest.raises(UsageError, match="should be the address of a database, as in mysql:"):
+        load({}, environ={"STANDFAST_DATABASE": address})
