@@ -7,42 +7,18 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from standfast.store.tables import evidence, incident, request, worker
-from standfast.watch import Settings
-from tests.e2e.servers.serving import PATIENCE_S, Server, serving
-from tests.unit.watch.journals import House, wait_until
+from standfast.store.tables import evidence, incident, request
+from tests.e2e.servers.serving import serving
+from tests.e2e.watched import serving_pid, until, watched
+from tests.unit.watch.journals import House
 
 GTHREAD = ["gunicorn", "-b", "127.0.0.1:{port}", "-k", "gthread", "--threads", "4"]
 GTHREAD += ["--timeout", "300", "hanging:app"]
 MIB = 2**20
-
-
-@contextmanager
-def watched(server: Server, sample_s: float) -> Iterator[House]:
-    """The store that a watcher of this server fills; it watches while it is waited for."""
-    settings = Settings(poll_s=0.05, keep_ordinary_s=1e9, sample_s=sample_s)
-    house = House(server.journal.parent, settings)
-    try:
-        yield house
-    finally:
-        house.watcher.close()
-        house.engine.dispose()
-
-
-def until(house: House, what: Callable[[], Any]) -> None:
-    """Watches until ``what()`` is true."""
-
-    def look() -> Any:
-        house.drain()
-        return what()
-
-    wait_until(look, PATIENCE_S)
 
 
 def curve(house: House) -> dict[str, Any]:
@@ -57,12 +33,6 @@ def seen(house: House) -> None:
     begun = time.monotonic()
     until(house, lambda: time.monotonic() > begun + house.settings.sample_s)
     house.drain()
-
-
-def serving_pid(house: House, uri: str) -> int:
-    """The pid of the worker that serves this request."""
-    until(house, lambda: house.rows(request, uri=uri))
-    return int(house.row(worker, id=house.row(request, uri=uri).worker_id).pid)
 
 
 def rss(pid: int) -> int:
@@ -84,7 +54,7 @@ def entries(pid: int, folder: str) -> int:
 def test_the_curve_of_a_worker_shows_that_it_grew_during_the_request_it_died_in() -> None:
     with (
         serving(*GTHREAD) as server,
-        watched(server, 0.5) as house,
+        watched(server, sample_s=0.5) as house,
         ThreadPoolExecutor() as clients,
     ):
         # Long enough before, that the curve shows a worker that does not grow by itself.
@@ -121,7 +91,7 @@ def test_the_curve_of_a_worker_shows_that_it_grew_during_the_request_it_died_in(
 def test_the_curve_shows_processor_time_threads_and_open_files() -> None:
     with (
         serving(*GTHREAD) as server,
-        watched(server, 0.1) as house,
+        watched(server, sample_s=0.1) as house,
         ThreadPoolExecutor() as clients,
     ):
         clients.submit(server.get, "/spin?60")

@@ -8,9 +8,8 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from websockets.sync.client import connect
 
 from standfast.journal.files import STACK_SIGNAL
 from standfast.store.tables import evidence, incident, request, worker
-from standfast.watch import Settings
-from tests.e2e.servers.serving import PATIENCE_S, Server, serving
+from tests.e2e.servers.serving import PATIENCE_S, serving
+from tests.e2e.watched import until, watched
 from tests.unit.watch.journals import House, wait_until
 
 GTHREAD = ["gunicorn", "-b", "127.0.0.1:{port}", "-k", "gthread", "--threads", "4"]
@@ -29,34 +28,12 @@ UWSGI = ["uwsgi", "--http-socket", "127.0.0.1:{port}", "--master", "--die-on-ter
 HANG_S = 1.5
 
 
-@contextmanager
-def watched(server: Server) -> Iterator[House]:
-    """The store that a watcher of this server fills; it watches while it is waited for."""
-    settings = Settings(poll_s=0.05, keep_ordinary_s=1e9, hang_s=HANG_S)
-    house = House(server.journal.parent, settings)
-    try:
-        yield house
-    finally:
-        house.watcher.close()
-        house.engine.dispose()
-
-
 @pytest.fixture
 def clients() -> Iterator[ThreadPoolExecutor]:
     """Clients of requests that do not end before their server does."""
     pool = ThreadPoolExecutor(16)
     yield pool
     pool.shutdown(wait=False, cancel_futures=True)
-
-
-def until(house: House, what: Callable[[], Any]) -> None:
-    """Watches until ``what()`` is true."""
-
-    def look() -> Any:
-        house.drain()
-        return what()
-
-    wait_until(look, PATIENCE_S)
 
 
 def watch_for(house: House, seconds: float) -> None:
@@ -99,7 +76,7 @@ def top(text: str, thread: int) -> str:
 def test_a_request_that_does_not_end_is_an_incident_whose_stack_names_the_function(
     clients: ThreadPoolExecutor, uri: str, function: str
 ) -> None:
-    with serving(*GTHREAD) as server, watched(server) as house:
+    with serving(*GTHREAD) as server, watched(server, hang_s=HANG_S) as house:
         clients.submit(server.get, uri)
         until(house, lambda: of(house, "stack"))
         told, kept = house.row(incident), house.row(request, uri=uri)
@@ -126,7 +103,11 @@ def test_a_request_that_does_not_end_is_an_incident_whose_stack_names_the_functi
 
 
 def test_c_code_that_holds_the_interpreter_is_told_too_and_not_disturbed() -> None:
-    with serving(*GTHREAD) as server, watched(server) as house, ThreadPoolExecutor() as clients:
+    with (
+        serving(*GTHREAD) as server,
+        watched(server, hang_s=HANG_S) as house,
+        ThreadPoolExecutor() as clients,
+    ):
         answer = clients.submit(server.get, "/hold?5")
         until(house, lambda: of(house, "hang"))
         (hang,) = of(house, "hang")
@@ -140,7 +121,7 @@ def test_c_code_that_holds_the_interpreter_is_told_too_and_not_disturbed() -> No
 def test_both_sides_of_a_deadlock_are_told_and_the_stack_shows_where_they_wait(
     clients: ThreadPoolExecutor,
 ) -> None:
-    with serving(*GTHREAD) as server, watched(server) as house:
+    with serving(*GTHREAD) as server, watched(server, hang_s=HANG_S) as house:
         clients.submit(server.get, "/deadlock?a")
         clients.submit(server.get, "/deadlock?b")
         until(house, lambda: len(of(house, "hang")) == 2 and of(house, "stack"))
@@ -154,7 +135,7 @@ def test_both_sides_of_a_deadlock_are_told_and_the_stack_shows_where_they_wait(
 
 
 def test_a_worker_that_hangs_again_has_its_stack_taken_again(clients: ThreadPoolExecutor) -> None:
-    with serving(*GTHREAD) as server, watched(server) as house:
+    with serving(*GTHREAD) as server, watched(server, hang_s=HANG_S) as house:
         clients.submit(server.get, "/sleep?60")
         until(house, lambda: len(of(house, "stack")) == 1)
         clients.submit(server.get, "/spin?60")
@@ -168,7 +149,7 @@ def test_a_worker_that_hangs_again_has_its_stack_taken_again(clients: ThreadPool
 def test_a_request_that_goes_on_leaves_its_incident_and_the_word_that_it_did() -> None:
     with (
         serving(*GTHREAD) as server,
-        watched(server) as house,
+        watched(server, hang_s=HANG_S) as house,
         ThreadPoolExecutor() as clients,
     ):
         answer = clients.submit(server.get, "/sleep?4")
@@ -193,7 +174,7 @@ def test_a_request_that_goes_on_leaves_its_incident_and_the_word_that_it_did() -
 def test_a_hang_that_somebody_ends_becomes_a_death_with_all_that_was_seen(
     clients: ThreadPoolExecutor,
 ) -> None:
-    with serving(*GTHREAD) as server, watched(server) as house:
+    with serving(*GTHREAD) as server, watched(server, hang_s=HANG_S) as house:
         clients.submit(server.get, "/spin?60")
         until(house, lambda: of(house, "stack"))
         hang = house.row(incident)
@@ -216,7 +197,7 @@ def test_a_hang_that_somebody_ends_becomes_a_death_with_all_that_was_seen(
 def test_a_websocket_and_work_after_the_response_are_no_hangs() -> None:
     with (
         serving("uvicorn", "--port", "{port}", "shop_asgi:app") as server,
-        watched(server) as house,
+        watched(server, hang_s=HANG_S) as house,
         connect(f"ws://127.0.0.1:{server.port}/echo") as socket,
     ):
         assert server.get("/background?60")[0] == 200
@@ -238,7 +219,7 @@ def caught(pid: int) -> bool:
 def test_a_worker_without_a_handler_is_not_sent_the_signal_that_would_end_it(
     clients: ThreadPoolExecutor,
 ) -> None:
-    with serving(*GTHREAD) as server, watched(server) as house:
+    with serving(*GTHREAD) as server, watched(server, hang_s=HANG_S) as house:
         clients.submit(server.get, "/deaf?60")
         until(house, lambda: house.rows(request, uri="/deaf?60"))
         pid = house.row(worker, id=house.row(request).worker_id).pid
@@ -255,7 +236,7 @@ def test_each_of_several_forked_workers_answers_in_a_file_of_its_own(
 ) -> None:
     with (
         serving(*GTHREAD, "--workers", "2", "--preload") as server,
-        watched(server) as house,
+        watched(server, hang_s=HANG_S) as house,
     ):
         clients.submit(server.get, "/spin?60")
         until(house, lambda: of(house, "stack"))
@@ -275,7 +256,7 @@ def test_each_of_several_forked_workers_answers_in_a_file_of_its_own(
 def test_a_uwsgi_worker_tells_its_stack(clients: ThreadPoolExecutor) -> None:
     command = [*UWSGI, "--plugin", "python3", "--wsgi-file", "hanging.py", "--callable", "app"]
     command += ["--enable-threads", "--need-app"]
-    with serving(*command) as server, watched(server) as house:
+    with serving(*command) as server, watched(server, hang_s=HANG_S) as house:
         clients.submit(server.get, "/spin?60")
         until(house, lambda: of(house, "stack"))
         assert frames(house.row(evidence, kind="stack").text, "spin") == 1

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,37 +23,15 @@ from tests.e2e.servers.serving import (
     APPS,
     BIN,
     PATIENCE_S,
-    Server,
     environment,
     serving,
     standfast_run,
 )
+from tests.e2e.watched import serving_pid, until, watched
 from tests.unit.watch.journals import House, wait_until
 
 GUNICORN = ["gunicorn", "-b", "127.0.0.1:{port}"]
 SETTINGS = Settings(poll_s=0.05, keep_ordinary_s=1e9)
-
-
-@contextmanager
-def watched(server: Server, **settings: Any) -> Iterator[House]:
-    """The store that a watcher of this server fills; it watches while it is waited for."""
-    chosen = Settings(poll_s=0.05, keep_ordinary_s=1e9, **settings)
-    house = House(server.journal.parent, chosen)
-    try:
-        yield house
-    finally:
-        house.watcher.close()
-        house.engine.dispose()
-
-
-def until(house: House, what: Callable[[], Any]) -> None:
-    """Watches until ``what()`` is true."""
-
-    def look() -> Any:
-        house.drain()
-        return what()
-
-    wait_until(look, PATIENCE_S)
 
 
 def facts(house: House, pid: int, *kinds: str) -> list[tuple[str, dict[str, Any]]]:
@@ -61,13 +39,6 @@ def facts(house: House, pid: int, *kinds: str) -> list[tuple[str, dict[str, Any]
     (row,) = house.rows(worker, pid=pid)
     rows = sorted(house.rows(evidence, worker_id=row.id), key=lambda row: row.at_ns)
     return [(row.kind, json.loads(row.data)) for row in rows if row.kind in kinds]
-
-
-def serving_pid(house: House, uri: str) -> int:
-    """The pid of the worker that has the request open or left it unfinished."""
-    until(house, lambda: house.rows(request, uri=uri))
-    (kept,) = house.rows(request, uri=uri)
-    return int(house.row(worker, id=kept.worker_id).pid)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +183,10 @@ def test_an_application_that_cannot_be_loaded_is_one_incident_a_worker(tmp_path:
 def test_a_worker_that_is_killed_while_it_loads_is_an_incident(tmp_path: Path) -> None:
     command = ["gunicorn", "-b", ANY_PORT, "broken:app"]
     with starting(tmp_path, *command, SHOP_LOADS_S="60") as (house, master):
-        children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
+        proc = Path(f"/proc/{master.pid}")
+        children = proc / "task" / str(master.pid) / "children"
+        # Until then its child is one of ``standfast run``, which tells when no server is found.
+        wait_until(lambda: b"--journal" not in (proc / "cmdline").read_bytes(), PATIENCE_S)
         wait_until(lambda: children.read_text().split(), PATIENCE_S)
         (pid,) = map(int, children.read_text().split())
         os.kill(pid, signal.SIGKILL)
