@@ -53,9 +53,10 @@ def builds() -> list[Build]:
         except (OSError, subprocess.SubprocessError, ValueError):
             continue
         if fits:
+            file = Path(executable).resolve()
             own = "own build, optimised" if optimised else "own build, not optimised"
-            origin = "the distribution's" if executable.startswith("/usr/bin/") else own
-            found[Path(executable).resolve()] = Build(version, origin, Path(executable))
+            origin = "the distribution's" if file.is_relative_to("/usr/bin") else own
+            found[file] = Build(version, origin, file)
     return sorted(found.values(), key=lambda build: [*map(int, build.version.split(".")), 0])
 
 
