@@ -6,8 +6,8 @@ import json
 
 from sqlalchemy import Engine
 
-from standfast.cli import shapes
 from standfast.cli.tables import duration, moment, print_pairs, print_words
+from standfast.diagnose import shapes
 from standfast.diagnose.verdict import Case, Verdict, judge, load
 from standfast.diagnose.words import percent
 from standfast.errors import StandfastError

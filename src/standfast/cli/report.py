@@ -118,7 +118,7 @@ def _route(text: str) -> str:
 
 
 def _crashes(arguments: argparse.Namespace) -> int:
-    from standfast.cli import shapes
+    from standfast.diagnose import shapes
     from standfast.diagnose.verdict import verdicts
     from standfast.store.queries import incidents
 
@@ -210,12 +210,13 @@ def _errors(arguments: argparse.Namespace) -> int:
 
 
 def _closed(arguments: argparse.Namespace, outcome: str, nothing: str) -> int:
+    from standfast.diagnose import shapes
     from standfast.store.queries import closed
 
     engine, wanted = _store(arguments)
     found = closed(engine, outcome, wanted)
     if arguments.json:
-        _print_json([_closed_request(row, outcome) for row in found])
+        _print_json([shapes.closed(row) for row in found])
     elif not found:
         print(f"{nothing} Is the watcher running? `standfast doctor` says.")
     else:
@@ -237,7 +238,7 @@ def _print_closed(found: Sequence[Any], outcome: str) -> None:
 
 
 def _in_flight(arguments: argparse.Namespace) -> int:
-    from standfast.cli import shapes
+    from standfast.diagnose import shapes
     from standfast.store import open_store
     from standfast.watch.inflight import in_flight
 
@@ -281,19 +282,6 @@ def _in_flight(arguments: argparse.Namespace) -> int:
             ],
         )
     return 0
-
-
-def _closed_request(row: Any, outcome: str) -> dict[str, Any]:
-    from standfast.cli import shapes
-
-    shown = {
-        **shapes.request(row, f"{row.uid}-{row.seq}", row.begun_ns),
-        "app": row.app,
-        "route": row.route,
-        "status": row.status,
-        "duration_s": None if row.duration_ns is None else row.duration_ns / 1e9,
-    }
-    return {**shown, "error": row.error} if outcome == "failed" else shown
 
 
 def _print_json(value: Any) -> None:

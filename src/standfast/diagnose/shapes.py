@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from standfast.cli.tables import moment
-from standfast.diagnose.verdict import Verdict
+from standfast.store.tables import FAILED
+
+from .verdict import Verdict
+from .words import moment
 
 
 def incident(row: Any, requests: Sequence[Any], verdict: Verdict) -> dict[str, Any]:
@@ -43,3 +45,15 @@ def request(one: Any, name: str, begun_ns: int) -> dict[str, Any]:
         "begun_at": moment(begun_ns),
         "kind": one.kind,
     }
+
+
+def closed(row: Any) -> dict[str, Any]:
+    """A request that is over, with its error where it failed."""
+    shown = {
+        **request(row, f"{row.uid}-{row.seq}", row.begun_ns),
+        "app": row.app,
+        "route": row.route,
+        "status": row.status,
+        "duration_s": None if row.duration_ns is None else row.duration_ns / 1e9,
+    }
+    return {**shown, "error": row.error} if row.outcome == FAILED else shown
