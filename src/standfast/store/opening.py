@@ -6,10 +6,11 @@ the program is brought up to date when it is opened, one that is newer is refuse
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,12 @@ def _prepare_file(path: Path, create: bool) -> None:
                 )
             return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        # A file that is there is not touched: to close it here would take away the locks that
+        # this process holds on it through SQLite, and with them what others write next.
+        with suppress(FileExistsError):
+            os.close(os.open(path.resolve(), os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise StandfastError(
             f"store {path}: {error.strerror}; give a place that this user may write to with --store"

@@ -171,6 +171,39 @@ def test_a_reader_does_not_make_a_store(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_process_that_opens_a_store_twice_loses_nothing_it_writes(tmp_path: Path) -> None:
+    path = str(tmp_path / "store.db")
+    code = (
+        "import sys; from standfast.store import open_store, writing, tables\n"
+        "with writing(open_store(sys.argv[1])) as connection:\n"
+        "    connection.execute(tables.application.insert().values(name=sys.argv[2]))\n"
+        "    names = connection.execute(tables.application.select()).all()\n"
+        "print(*[row.name for row in names])"
+    )
+
+    def elsewhere(name: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", code, path, name],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        ).stdout.strip()
+
+    engine = open_store(path)
+    open_store(path)
+    assert elsewhere("one") == "one"
+    with writing(engine) as connection:
+        connection.execute(application.insert().values(name="two"))
+    assert elsewhere("three") == "one two three"
+
+
+def test_a_store_may_lie_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "store.db")
+    open_store(str(tmp_path / "link.db")).dispose()
+    assert (tmp_path / "store.db").stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("url", ["://", "nonsense://host/name", "mysql+nodriver://host/name"])
 def test_a_wrong_address_is_an_error_in_words(url: str) -> None:
     assert url in _message(url)
