@@ -77,6 +77,7 @@ def test_a_worker_that_is_killed_from_outside_has_no_word_of_its_master() -> Non
         until(house, lambda: house.rows(evidence, kind="exit", source="master"))
         assert facts(house, pid, "exit")[0] == ("exit", {"signal": "SIGKILL"})
         assert facts(house, pid, "timeout", "master_signal", "start_failure") == []
+        until(house, lambda: house.rows(incident))
         assert house.row(incident).worker_id == house.row(worker, pid=pid).id
 
 
@@ -280,6 +281,7 @@ def test_a_worker_that_does_not_answer_uvicorns_ping_has_that_as_evidence() -> N
         assert facts(house, pid, "timeout", "master_signal") == [
             ("timeout", {"signal": "SIGKILL", "timeout_s": 8.0})
         ]
+        until(house, lambda: house.rows(incident))
         assert house.row(incident).worker_id == house.row(worker, pid=pid).id
 
 

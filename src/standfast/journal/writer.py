@@ -56,6 +56,20 @@ _pack_begin = BEGIN_FIXED.pack
 pack_end = END_FIXED.pack
 
 
+def _guard(size: int) -> Any:
+    """Pages that nobody may touch, below a segment that was mapped just now.
+
+    The application's memory grows downwards towards the segment, and what runs over the end of a
+    buffer runs upwards: it shall meet this before it wipes out the record of the request in which
+    it happens. Of the segment's own ``size``, it mostly gets the place next to it: Linux takes the
+    highest gap that is large enough. It costs address space and nothing else.
+    """
+    try:
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0)
+    except (OSError, ValueError):
+        return None  # no address space to spare: the application comes first
+
+
 class Writer:
     """Writes the records of one process. Threads may share it.
 
@@ -65,7 +79,7 @@ class Writer:
     """
 
     __slots__ = (
-        "_begin_limit", "_folder", "_give", "_identity", "_limit", "_map", "_patience",
+        "_begin_limit", "_folder", "_give", "_guard", "_identity", "_limit", "_map", "_patience",
         "_position", "_retry_at", "_segment", "_segment_size", "_seq", "_take", "_words", "error",
         "lost", "uid",
     )  # fmt: skip
@@ -93,6 +107,7 @@ class Writer:
         self._retry_at = 0
         self._patience = _PATIENCE
         self._map: Any = None  # mmap.mmap, once there is a segment
+        self._guard: Any = None
         self._words: Any = None  # the same bytes as a memoryview of 32-bit words
         self.uid = files.uid_of(identity)
         # The same process may have run another program before (execve(2) changes neither its
@@ -268,6 +283,7 @@ class Writer:
             self._words[word] = ROLL << 16 | 8
         self._let_go()
         self._map = mapped
+        self._guard = _guard(self._segment_size)
         self._words = memoryview(mapped).cast("I")
         self._words[LOST_OFFSET >> 2] = self.lost & 0xFFFF_FFFF
         self._segment += 1
@@ -281,5 +297,5 @@ class Writer:
             self._words = None
         if self._map is not None:
             self._map.close()
-            self._map = None
+            self._map = self._guard = None
         self._limit = self._begin_limit = 0

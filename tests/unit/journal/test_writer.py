@@ -552,3 +552,27 @@ def test_the_first_requests_of_several_threads_are_all_recorded(tmp_path: Path) 
         if reader.header
     ]
     assert sorted(begun) == sorted((f"app{attempt}", 4) for attempt in range(40))
+
+
+_MAPS = """
+import sys
+from pathlib import Path
+from standfast.journal.writer import SEGMENT_SIZE
+from tests.unit.journal.segments import new_writer
+
+writer = new_writer(Path(sys.argv[1]), segment_size=SEGMENT_SIZE)
+writer.begin(b"192.0.2.7\\0GET\\0/\\0\\0\\0", 1, 2, 3)
+print(Path("/proc/self/maps").read_text())
+"""
+
+
+def test_a_buffer_that_is_overrun_meets_a_guard_before_it_meets_the_journal(
+    tmp_path: Path,
+) -> None:
+    maps = subprocess.check_output([sys.executable, "-c", _MAPS, str(tmp_path)], text=True)
+    lines = maps.splitlines()
+    (at,) = [at for at, line in enumerate(lines) if str(tmp_path) in line]
+    below, access, *_ = lines[at - 1].split()
+    # What overruns a buffer writes upwards.
+    assert below.partition("-")[2] == lines[at].partition("-")[0]
+    assert access == "---p"
