@@ -8,6 +8,7 @@ from sqlalchemy import Engine, select
 
 from standfast.cli.tables import Column, harmless, print_table, print_words
 from standfast.errors import UsageError
+from standfast.store.period import Period
 from standfast.store.queries import Filter
 from standfast.store.tables import application
 
@@ -20,7 +21,7 @@ def show(engine: Engine, wanted: Filter, *, as_json: bool) -> int:
 
     app = wanted.app or the_application(engine)
     cleared = period_verdict(engine, app, wanted.since_ns).clears_requests() if app else ()
-    found = traffic(engine, app, wanted.since_ns, cleared) if app else None
+    found = traffic(engine, app, Period(wanted.since_ns), cleared) if app else None
     if found is None:
         print("[]" if as_json else "No worker died, so there is nobody to suspect.")
         return 0

@@ -17,6 +17,7 @@ from standfast.diagnose.verdict import PeriodVerdict, period_verdict
 from standfast.diagnose.verdict.finding import word_for
 from standfast.diagnose.words import percent
 from standfast.errors import StandfastError
+from standfast.store.period import Period
 from standfast.store.queries import Filter
 
 
@@ -48,7 +49,7 @@ def _suspects(engine: Engine, found: PeriodVerdict) -> Ranking | None:
     """The ranking over the incidents that are not another party's."""
     if found.app is None:
         return None
-    known = traffic(engine, found.app, found.since_ns, found.clears_requests())
+    known = traffic(engine, found.app, Period(found.since_ns), found.clears_requests())
     return rank(known.incidents, known.exposure, limit=6) if known else None
 
 

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from sqlalchemy import Connection, Engine, Row, func, select
 
 from standfast.store.evidence import TRACEBACK, facts_of
+from standfast.store.period import ALWAYS, HOUR_NS, Period
 from standfast.store.tables import (
     FAILED,
     SLOW,
@@ -19,7 +20,6 @@ from standfast.store.tables import (
     incident,
     ordinary_request,
     request,
-    rollup,
     route,
     texts_of,
     worker,
@@ -29,7 +29,7 @@ from .suspects import CERTAIN, Exposure, Incident, Request
 
 #: So many closed requests of a route are looked at to find what sets the deadly ones apart.
 SAMPLE = 5_000
-_MINUTE_NS = 60_000_000_000
+_MOST_NS = 2**63 - 1
 _DAY_HOURS = 24
 
 
@@ -46,38 +46,37 @@ class Traffic:
 
 
 def traffic(
-    engine: Engine, app: str, since_ns: int | None = None, excluded: Collection[int] = ()
+    engine: Engine, app: str, period: Period = ALWAYS, excluded: Collection[int] = ()
 ) -> Traffic | None:
-    """What happened to one application; None where nothing did.
+    """What happened to one application in a period; None where nothing did.
 
-    ``since_ns`` is in nanoseconds of the epoch. ``excluded`` are numbers of incidents that no
+    ``excluded`` are numbers of incidents that no
     request has caused: they say nothing of suspects.
     """
-    start_ns = since_ns or 0
     with engine.connect() as connection:
         app_id = connection.execute(
             select(application.c.id).where(application.c.name == app)
         ).scalar()
         if app_id is None:
             return None
-        incidents, ids = _incidents(connection, app_id, start_ns, excluded)
-        worker_s = _worker_seconds(connection, app_id, start_ns)
-        routes, count = _routes(connection, app_id, start_ns)
+        incidents, ids = _incidents(connection, app_id, period, excluded)
+        worker_s = _worker_seconds(connection, app_id, period)
+        routes, count = _routes(connection, app_id, period)
     if not incidents or worker_s <= 0:
         return None
     numbers = _route_numbers(engine, app_id)
     exposure = Exposure(
-        worker_s, routes, count, lambda name: _closed(engine, numbers.get(name, ()), start_ns)
+        worker_s, routes, count, lambda name: _closed(engine, numbers.get(name, ()), period)
     )
     return Traffic(incidents, ids, exposure)
 
 
 def _incidents(
-    connection: Connection, app_id: int, start_ns: int, excluded: Collection[int]
+    connection: Connection, app_id: int, period: Period, excluded: Collection[int]
 ) -> tuple[list[Incident], list[tuple[int, list[int]]]]:
     deaths = connection.execute(
         select(incident)
-        .where(incident.c.application_id == app_id, incident.c.died_ns >= start_ns)
+        .where(incident.c.application_id == app_id, *period.covers(incident.c.died_ns))
         .order_by(incident.c.died_ns.desc(), incident.c.id.desc())
     ).all()
     deaths = [death for death in deaths if death.id not in excluded]
@@ -141,26 +140,30 @@ def _request(
         client=client,
         user_agent=user_agent,
         method=method,
-        hour=begun_ns // (60 * _MINUTE_NS) % _DAY_HOURS,
+        hour=begun_ns // HOUR_NS % _DAY_HOURS,
         evidence=evidence,
     )
 
 
-def _worker_seconds(connection: Connection, app_id: int, start_ns: int) -> float:
-    """How long the application's workers lived since ``start_ns``, together."""
+def _worker_seconds(connection: Connection, app_id: int, period: Period) -> float:
+    """How long the application's workers lived in the period, together."""
+    since_ns = period.since_ns or 0
     ended = func.coalesce(worker.c.died_ns, worker.c.last_seen_ns)
-    mine = (worker.c.application_id == app_id) & (ended > start_ns)
+    mine = (worker.c.application_id == app_id) & (ended > since_ns)
     spans = connection.execute(select(worker.c.started_ns, ended.label("ended")).where(mine))
-    spans_ns = [max(row.ended - max(row.started_ns, start_ns), 0) for row in spans]
+    until_ns = period.until_ns or _MOST_NS
+    spans_ns = [max(min(row.ended, until_ns) - max(row.started_ns, since_ns), 0) for row in spans]
     return float(sum(spans_ns)) / 1e9
 
 
-def _routes(connection: Connection, app_id: int, start_ns: int) -> tuple[dict[str, float], int]:
+def _routes(connection: Connection, app_id: int, period: Period) -> tuple[dict[str, float], int]:
     """Request-seconds by route, and the number of requests, of all that were closed."""
+    span = period.span()
+    summed = [func.sum(span.table.c[name]) for name in ("duration_ns", "count")]
     totals = connection.execute(
-        select(route.c.template, func.sum(rollup.c.duration_ns), func.sum(rollup.c.count))
-        .join(route, route.c.id == rollup.c.route_id)
-        .where(route.c.application_id == app_id, rollup.c.minute >= start_ns // _MINUTE_NS)
+        select(route.c.template, *summed)
+        .join(route, route.c.id == span.table.c.route_id)
+        .where(route.c.application_id == app_id, *period.touches(span))
         .group_by(route.c.template)
     ).all()
     return {name: duration / 1e9 for name, duration, _ in totals}, sum(n for *_, n in totals)
@@ -177,7 +180,7 @@ def _route_numbers(engine: Engine, app_id: int) -> dict[str, list[int]]:
     return numbers
 
 
-def _closed(engine: Engine, numbers: Sequence[int], start_ns: int) -> list[Request]:
+def _closed(engine: Engine, numbers: Sequence[int], period: Period) -> list[Request]:
     """The last closed requests of a route: ordinary ones as long as they are kept, and the slow
     and the failed."""
     rows, kept = ordinary_request.c, request.c
@@ -185,7 +188,7 @@ def _closed(engine: Engine, numbers: Sequence[int], start_ns: int) -> list[Reque
         plain = connection.execute(
             select(ordinary_request, route.c.template)
             .join(route, route.c.id == rows.route_id)
-            .where(rows.route_id.in_(numbers), rows.begun_ns >= start_ns)
+            .where(rows.route_id.in_(numbers), *period.covers(rows.begun_ns))
             .order_by(rows.id.desc())
             .limit(SAMPLE)
         ).all()
@@ -193,7 +196,8 @@ def _closed(engine: Engine, numbers: Sequence[int], start_ns: int) -> list[Reque
         whole = connection.execute(
             select(request, route.c.template)
             .join(route, route.c.id == kept.route_id)
-            .where(kept.route_id.in_(numbers), kept.begun_ns >= max(start_ns, oldest))
+            .where(kept.route_id.in_(numbers), *period.covers(kept.begun_ns))
+            .where(kept.begun_ns >= oldest)
             .where(kept.outcome.in_((SLOW, FAILED)))
             .order_by(kept.id.desc())
             .limit(SAMPLE)

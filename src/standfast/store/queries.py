@@ -48,16 +48,18 @@ def incidents(engine: Engine, wanted: Filter) -> list[tuple[Any, list[Any]]]:
     if wanted.incident_id is not None:
         statement = statement.where(incident.c.id == wanted.incident_id)
     if wanted.route is not None:
-        on_route = (
+        there = (
             select(request.c.incident_id)
             .join(route, route.c.id == request.c.route_id)
-            .where(_on(wanted.route))
+            .where(on_route(wanted.route))
         )
-        statement = statement.where(incident.c.id.in_(on_route))
+        statement = statement.where(incident.c.id.in_(there))
     with engine.connect() as connection:
         found = connection.execute(statement).all()
         requests: dict[int, list[Any]] = {row.id: [] for row in found}
-        begun = _requests().where(request.c.incident_id.in_(requests)).order_by(request.c.begun_ns)
+        begun = (
+            whole_requests().where(request.c.incident_id.in_(requests)).order_by(request.c.begun_ns)
+        )
         for row in connection.execute(begun):
             requests[row.incident_id].append(row)
     return [(row, requests[row.id]) for row in found]
@@ -66,18 +68,19 @@ def incidents(engine: Engine, wanted: Filter) -> list[tuple[Any, list[Any]]]:
 def closed(engine: Engine, outcome: str, wanted: Filter) -> Sequence[Row[Any]]:
     """Requests of one outcome (``slow`` or ``failed``), the newest first."""
     statement = (
-        _requests()
+        whole_requests()
         .where(request.c.outcome == outcome, *_conditions(wanted, request.c.begun_ns))
         .order_by(request.c.begun_ns.desc(), request.c.id.desc())
         .limit(wanted.limit)
     )
     if wanted.route is not None:
-        statement = statement.where(_on(wanted.route))
+        statement = statement.where(on_route(wanted.route))
     with engine.connect() as connection:
         return connection.execute(statement).all()
 
 
-def _on(wanted: str) -> ColumnElement[bool]:
+def on_route(wanted: str) -> ColumnElement[bool]:
+    """The condition that a route is the one wanted, see ``Filter``."""
     if wanted.endswith("*"):
         return route.c.template.startswith(wanted[:-1], autoescape=True)
     return route.c.template == wanted
@@ -92,7 +95,8 @@ def _conditions(wanted: Filter, moment: ColumnElement[int]) -> list[ColumnElemen
     return conditions
 
 
-def _requests() -> Select[Any]:
+def whole_requests() -> Select[Any]:
+    """All that is known of requests: their own columns, their worker's, application's, route's."""
     return (
         select(
             request,

@@ -26,6 +26,8 @@ from sqlalchemy import (
 
 from standfast.journal.format import split_fields
 
+from .places import PLACE_LIMIT
+
 #: Outcomes of a request that is kept whole. ``open`` covers what is in flight.
 OPEN = "open"
 UNFINISHED = "unfinished"
@@ -162,6 +164,7 @@ evidence = Table(
 #: application's code ran on after it. An open row with a duration has its response complete and
 #: runs on, or (``aborted``) was torn out by SystemExit and waits for its worker's death. The
 #: texts are the client's and not to be trusted; ``cut`` says that one was over its limit.
+#: ``place`` says where the error comes from, see ``store.places``.
 request = Table(
     "request",
     metadata,
@@ -187,11 +190,22 @@ request = Table(
     Column("user_agent", Text, nullable=False),
     Column("thread", BigInteger, nullable=False),
     Column("error", Text),
+    Column("place", String(PLACE_LIMIT)),
     Column("cut", Boolean, nullable=False),
     Column("aborted", Boolean, nullable=False, default=False, server_default=false()),
     UniqueConstraint("worker_id", "seq"),
     CheckConstraint("outcome IN ('open', 'unfinished', 'slow', 'failed')", name="outcome"),
-    Index(None, "application_id", "outcome", "begun_ns"),
+    # Lists are counted, sorted and grouped in these, and not in the wide rows.
+    Index(
+        "ix_request_listing",
+        "application_id",
+        "outcome",
+        "begun_ns",
+        "duration_ns",
+        "route_id",
+        "place",
+    ),
+    Index("ix_request_duration", "application_id", "outcome", "duration_ns", "begun_ns"),
     Index(None, "outcome", "begun_ns"),
     Index(None, "incident_id"),
 )
@@ -221,22 +235,30 @@ ordinary_request = Table(
     Column("raw", LargeBinary, nullable=False),
 )
 
+
+def _rollup(name: str, span: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("route_id", ForeignKey("route.id"), primary_key=True, autoincrement=False),
+        Column(span, BigInteger, primary_key=True, autoincrement=False),
+        Column("count", BigInteger, nullable=False),
+        Column("failed", BigInteger, nullable=False),
+        Column("slow", BigInteger, nullable=False),
+        Column("duration_ns", BigInteger, nullable=False),
+        Column("cpu_ns", BigInteger),
+        Column("sent", BigInteger, nullable=False),
+        Column("sketch", LargeBinary, nullable=False),
+    )
+
+
 #: Every closed request of a route, counted per minute (of the epoch, by when it began).
 #: ``sketch`` holds the durations, see ``store.sketch``; ``cpu_ns`` and ``sent`` are sums over
 #: the requests of which they are known.
-rollup = Table(
-    "rollup",
-    metadata,
-    Column("route_id", ForeignKey("route.id"), primary_key=True, autoincrement=False),
-    Column("minute", BigInteger, primary_key=True, autoincrement=False),
-    Column("count", BigInteger, nullable=False),
-    Column("failed", BigInteger, nullable=False),
-    Column("slow", BigInteger, nullable=False),
-    Column("duration_ns", BigInteger, nullable=False),
-    Column("cpu_ns", BigInteger),
-    Column("sent", BigInteger, nullable=False),
-    Column("sketch", LargeBinary, nullable=False),
-)
+rollup = _rollup("rollup", "minute")
+#: The same per hour and per day: a month is added up from these while somebody waits.
+rollup_hour = _rollup("rollup_hour", "hour")
+rollup_day = _rollup("rollup_day", "day")
 
 
 def texts_of(raw: bytes) -> list[str]:

@@ -31,10 +31,12 @@ from standfast.journal.format import (
     unpack_signal,
 )
 from standfast.journal.reader import Record
+from standfast.store.period import MINUTE_NS
+from standfast.store.places import place
 from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request, texts_of
 
 from .outcome import Row, close
-from .rollups import MINUTE_NS, Rollups
+from .rollups import Rollups
 from .routes import Routes, fold_numbers
 
 _MOST = 2**63 - 1
@@ -53,6 +55,7 @@ _CLOSING = (
     "cpu_ns",
     "sent",
     "error",
+    "place",
     "cut",
     "aborted",
     "outcome",
@@ -243,6 +246,7 @@ class Batch:
         )
         if outcome in (SLOW, FAILED):
             row["outcome"] = outcome
+            row["place"] = place(row["error"]) if row["error"] else None
             self.closed += 1
         else:
             raw = bytearray("\0".join([row[name] for name in _TEXTS]).encode())
@@ -326,6 +330,7 @@ def _row(
         **dict(zip(_TEXTS, texts_of(raw), strict=True)),
         "thread": thread & _MOST,
         "error": None,
+        "place": None,
         "cut": bool(flags & CUT),
         "aborted": False,
     }

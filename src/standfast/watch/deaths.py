@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select, update
 
 from standfast.store.evidence import EXIT, Fact, add_facts
+from standfast.store.places import place
 from standfast.store.tables import (
     DEATH,
     FAILED,
@@ -118,7 +119,8 @@ def fail_aborted(
     torn = (request.c.outcome == OPEN) & request.c.aborted & which
     over = request.c.begun_ns + request.c.duration_ns < now_ns - ABORTED_WAIT_NS
     for row in connection.execute(select(request).where(torn, over)).all():
-        connection.execute(update(request).where(request.c.id == row.id).values(outcome=FAILED))
+        failed = {"outcome": FAILED, "place": place(row.error) if row.error else None}
+        connection.execute(update(request).where(request.c.id == row.id).values(failed))
         rollups.add(row.route_id, row.begun_ns, row.duration_ns, row.cpu_ns, row.sent, FAILED)
 
 

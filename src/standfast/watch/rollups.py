@@ -1,16 +1,17 @@
-"""Closed requests counted per route and minute."""
+"""Closed requests counted per route and minute, and from that per hour and day."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, tuple_
 
 from standfast.journal.format import UNKNOWN
 from standfast.store import Sketch
-from standfast.store.tables import FAILED, SLOW, rollup
+from standfast.store.period import DAYS, HOURS, MINUTE_NS, MINUTES, Span
+from standfast.store.tables import FAILED, SLOW
 
-MINUTE_NS = 60_000_000_000
 _MOST = 2**63 - 1
 #: How many roll-ups one statement asks for.
 _CHUNK = 200
@@ -20,7 +21,8 @@ Sample = tuple[int, int, int, int, int]
 
 
 class Key(NamedTuple):
-    """Which roll-up: the route and the minute of the epoch in which the request began."""
+    """Which roll-up: the route and the minute of the epoch in which the request began, or the
+    hour, or the day."""
 
     route_id: int
     minute: int
@@ -55,53 +57,85 @@ class Rollups:
             self.kept[key, outcome] = self.kept.get((key, outcome), 0) + 1
 
     def store(self, connection: Connection) -> None:
-        """Merges everything into the table and forgets it."""
-        keys = sorted(self.samples)
-        for at in range(0, len(keys), _CHUNK):
-            self._store(connection, [Key(*key) for key in keys[at : at + _CHUNK]])
+        """Merges everything into the tables and forgets it."""
+        sums = {Key(*key): self._sum(Key(*key)) for key in sorted(self.samples)}
+        for span in (MINUTES, HOURS, DAYS):
+            _store(connection, span, _coarser(sums, span.length_ns // MINUTE_NS))
         self.samples.clear()
         self.kept.clear()
 
-    def _store(self, connection: Connection, keys: list[Key]) -> None:
-        place = tuple_(rollup.c.route_id, rollup.c.minute)
-        stored = {
-            Key(row.route_id, row.minute): row
-            for row in connection.execute(select(rollup).where(place.in_(keys)))
+    def _sum(self, key: Key) -> Sum:
+        _, durations, cpus, sents, _ = zip(*self.samples[key], strict=True)
+        cpu = _known(cpus)
+        counts = {
+            "count": len(durations),
+            "failed": self.kept.get((key, FAILED), 0),
+            "slow": self.kept.get((key, SLOW), 0),
+            "duration_ns": sum(durations),
+            "cpu_ns": sum(cpu) if cpu else None,
+            "sent": sum(_known(sents)),
         }
-        inserts, updates = [], []
-        for key in keys:
-            _, durations, cpus, sents, _ = zip(*self.samples[key], strict=True)
-            sketch = Sketch(durations)
-            cpu = _known(cpus)
-            row = {
-                "count": len(durations),
-                "failed": self.kept.get((key, FAILED), 0),
-                "slow": self.kept.get((key, SLOW), 0),
-                "duration_ns": sum(durations),
-                "cpu_ns": sum(cpu) if cpu else None,
-                "sent": sum(_known(sents)),
-            }
-            old = stored.get(key)
-            if old is not None:
-                sketch.merge(Sketch.from_bytes(old.sketch))
-                for name in ("count", "failed", "slow", "duration_ns", "sent"):
-                    row[name] += getattr(old, name)
-                if old.cpu_ns is not None:
-                    row["cpu_ns"] = (row["cpu_ns"] or 0) + old.cpu_ns
-            # A journal may claim what it likes; a column holds no more than this.
-            bounded = {name: value and min(value, _MOST) for name, value in row.items()}
-            values = bounded | {"sketch": sketch.to_bytes()}
-            if old is None:
-                inserts.append(values | key._asdict())
-            else:
-                updates.append(values | {"of_route": key.route_id, "in_minute": key.minute})
-        if inserts:
-            connection.execute(rollup.insert(), inserts)
-        if updates:
-            same = (rollup.c.route_id == bindparam("of_route")) & (
-                rollup.c.minute == bindparam("in_minute")
-            )
-            connection.execute(rollup.update().where(same), updates)
+        return Sum(counts, Sketch(durations))
+
+
+class Sum(NamedTuple):
+    """The columns of a roll-up by name, and its sketch. Of ``cpu_ns`` None says that it is of no
+    request known."""
+
+    counts: dict[str, int | None]
+    sketch: Sketch
+
+    def merge(self, counts: Mapping[str, int | None], sketch: Sketch) -> None:
+        """Takes in another."""
+        for name, value in counts.items():
+            if value is not None:
+                self.counts[name] = (self.counts[name] or 0) + value
+        self.sketch.merge(sketch)
+
+
+def _coarser(sums: Mapping[Key, Sum], minutes: int) -> dict[Key, Sum]:
+    """The same over stretches of so many minutes."""
+    if minutes == 1:
+        return dict(sums)
+    found: dict[Key, Sum] = {}
+    for key, one in sums.items():
+        wide = Key(key.route_id, key.minute // minutes)
+        if wide not in found:
+            found[wide] = Sum(dict.fromkeys(one.counts), Sketch())
+        found[wide].merge(one.counts, one.sketch)
+    return found
+
+
+def _store(connection: Connection, span: Span, sums: dict[Key, Sum]) -> None:
+    keys = sorted(sums)
+    for at in range(0, len(keys), _CHUNK):
+        _store_some(connection, span, {key: sums[key] for key in keys[at : at + _CHUNK]})
+
+
+def _store_some(connection: Connection, span: Span, sums: dict[Key, Sum]) -> None:
+    table, number = span.table, span.number
+    wanted = select(table, number.label("number")).where(tuple_(table.c.route_id, number).in_(sums))
+    stored = {Key(row.route_id, row.number): row for row in connection.execute(wanted)}
+    inserts, updates = [], []
+    for key, one in sums.items():
+        old = stored.get(key)
+        if old is not None:
+            known = {name: getattr(old, name) for name in one.counts}
+            one.merge(known, Sketch.from_bytes(old.sketch))
+        # A journal may claim what it likes; a column holds no more than this.
+        values: dict[str, Any] = {
+            name: value and min(value, _MOST) for name, value in one.counts.items()
+        }
+        values["sketch"] = one.sketch.to_bytes()
+        if old is None:
+            inserts.append(values | {"route_id": key.route_id, number.key: key.minute})
+        else:
+            updates.append(values | {"of_route": key.route_id, "in_span": key.minute})
+    if inserts:
+        connection.execute(table.insert(), inserts)
+    if updates:
+        same = (table.c.route_id == bindparam("of_route")) & (number == bindparam("in_span"))
+        connection.execute(table.update().where(same), updates)
 
 
 def _known(values: tuple[int, ...]) -> tuple[int, ...]:

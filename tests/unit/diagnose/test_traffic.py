@@ -10,6 +10,7 @@ from standfast.diagnose.suspects import CERTAIN, rank
 from standfast.diagnose.traffic import traffic
 from standfast.store import writing
 from standfast.store.evidence import TRACEBACK, Fact, add_facts
+from standfast.store.period import Period
 from standfast.store.tables import incident, request, worker
 from tests.unit.watch.journals import SECOND, START_NS, House, dead
 
@@ -93,5 +94,5 @@ def test_incidents_that_no_request_caused_and_older_ones_are_left_out(house: Hou
     found = traffic(house.engine, "shop", excluded=[first.id])
     assert found is not None
     assert [name for name, _ in found.ids] == [second.id]
-    assert traffic(house.engine, "shop", since_ns=second.died_ns + 1) is None
+    assert traffic(house.engine, "shop", Period(second.died_ns + 1)) is None
     assert traffic(house.engine, "nobody") is None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .case import Case, Unfinished, load
 from .causes import CAUSES, PARTIES, Cause
-from .period import PeriodVerdict, period_verdict
+from .period import Judged, PeriodVerdict, combine, period_verdict
 from .verdict import Verdict, judge, verdicts
 
 __all__ = [
@@ -15,9 +15,11 @@ __all__ = [
     "PARTIES",
     "Case",
     "Cause",
+    "Judged",
     "PeriodVerdict",
     "Unfinished",
     "Verdict",
+    "combine",
     "judge",
     "load",
     "period_verdict",

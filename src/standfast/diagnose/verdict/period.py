@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, select
@@ -68,6 +68,10 @@ class PeriodVerdict:
     examples: tuple[Judged, ...]
     verdicts: dict[int, Verdict]
     moments: tuple[tuple[int, str], ...] = ()
+
+    def with_examples(self, examples: tuple[Judged, ...]) -> PeriodVerdict:
+        """The same with other examples, such as those with all their facts."""
+        return replace(self, examples=examples)
 
     def clears_requests(self) -> set[int]:
         """The incidents that are likely another party's: no request has caused them."""
