@@ -13,8 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from standfast.demo.customers import Customers
-from standfast.demo.stage import STANDFAST, free_port, open_shop
+from standfast.demo.stage import STANDFAST, free_port, open_shop, start_dashboard
 from standfast.errors import StandfastError, UsageError
+
+#: How long the dashboard stays, in seconds.
+_DASHBOARD_S = 3600
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,6 +30,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     parser.add_argument(
         "--seconds", type=float, default=20, metavar="S", help="opening time (default: 20)"
+    )
+    parser.add_argument(
+        "--no-serve", action="store_true", help="do not leave the dashboard running at the end"
     )
     parser.add_argument("--seed", type=int, default=1, help="another mix of customers")
 
@@ -73,7 +79,24 @@ def run(arguments: argparse.Namespace) -> int:
             + " \\\n    "
             + " ".join(places[2:])
         )
+    if not arguments.no_serve:
+        _leave_dashboard(folder)
     return 0 if status == 1 else status
+
+
+def _leave_dashboard(folder: Path) -> None:
+    """Starts the dashboard, which outlives the demo, and says how to get in and how to end it."""
+    store = str(folder / "store.db")
+    made = subprocess.run(
+        [*STANDFAST, "user", "add", "demo", "--app", "shop", "--generate", "--store", store],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    address, pid = start_dashboard(folder, _DASHBOARD_S)
+    print(
+        f"\nThe page that the shop's owner reads, for {_DASHBOARD_S // 60} minutes from now:\n\n"
+        f"  {address}   name: demo   password: {made.stdout.strip().rpartition(' ')[2]}\n\n"
+        f"To end it earlier: kill {pid}"
+    )
 
 
 def _who_counting_blames(places: list[str]) -> str:

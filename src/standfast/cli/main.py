@@ -15,12 +15,14 @@ from standfast import __version__
 from standfast.errors import StandfastError, UsageError
 
 #: The commands, in the order in which the help shows them; each is a module of this package.
-COMMANDS = ("demo", "run", "watch", "report", "user", "doctor")
+COMMANDS = ("demo", "run", "watch", "report", "serve", "user", "doctor")
 _EXTRAS = {
     "sqlalchemy": "server",
     "alembic": "server",
     "rich": "server",
     "argon2": "server",
+    "starlette": "server",
+    "uvicorn": "server",
     "numpy": "server",
     "flask": "demo",
 }

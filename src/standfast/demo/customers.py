@@ -79,6 +79,6 @@ def _wish(chance: random.Random) -> tuple[str, str, str | None]:
         return "POST", "/order", urlencode(form)
     if dice < 0.905:
         return "GET", "/report", None
-    long = chance.random() < 0.03
+    long = chance.random() < 0.06
     name = chance.choice(_LONG_NAMES if long else _NAMES)
     return "GET", f"/label/{number}?to={quote(name)}", None

@@ -16,6 +16,8 @@ from pathlib import Path
 from standfast.errors import StandfastError
 
 SHOP_FOLDER = Path(__file__).parent / "shop"
+#: Where the dashboard is looked for first.
+_USUAL_PORT = 8400
 STANDFAST = (sys.executable, "-m", "standfast")
 
 
@@ -48,6 +50,36 @@ def open_shop(folder: Path, port: int) -> Iterator[None]:
             _stop(process)
 
 
+def start_dashboard(folder: Path, lasts_s: int) -> tuple[str, int]:
+    """Starts the dashboard over the demo's store, to end by itself; its address and its pid.
+
+    Raises StandfastError where it does not come up.
+    """
+    port = _USUAL_PORT if _is_free(_USUAL_PORT) else free_port()
+    serve = (
+        *STANDFAST, "serve", "--store", str(folder / "store.db"), "--bind", f"127.0.0.1:{port}",
+        "--for", str(lasts_s),
+    )  # fmt: skip
+    log = folder / "serve.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            serve, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder,
+            start_new_session=True,
+        )  # fmt: skip
+    _wait_until_open(port, process, log, "dashboard")
+    return f"http://127.0.0.1:{port}/", process.pid
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def _start(command: Sequence[str], folder: Path, log: str) -> subprocess.Popen[bytes]:
     environ = dict(os.environ, SHOP_DATABASE=str(folder / "shop.db"), PYTHONDONTWRITEBYTECODE="1")
     with (folder / log).open("wb") as output:
@@ -56,7 +88,9 @@ def _start(command: Sequence[str], folder: Path, log: str) -> subprocess.Popen[b
         )
 
 
-def _wait_until_open(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_open(
+    port: int, server: subprocess.Popen[bytes], log: Path, what: str = "shop"
+) -> None:
     until = time.monotonic() + 20
     while time.monotonic() < until and server.poll() is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
@@ -68,7 +102,7 @@ def _wait_until_open(port: int, server: subprocess.Popen[bytes], log: Path) -> N
             time.sleep(0.1)
         finally:
             connection.close()
-    raise StandfastError(f"the demo's shop did not start; {log} says why")
+    raise StandfastError(f"the demo's {what} did not start; {log} says why")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,130 @@
+"""The dashboard as an ASGI application: its addresses, and what an error looks like."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from .headers import SecurityHeaders
+from .rendering import bare_page
+from .site import Site
+from .views import account, crashes, export, handing_over, live, overview, requests, suspects
+from .visits import FORM_LIMIT, person_of
+
+_log = logging.getLogger("standfast.web")
+_STATIC = Path(__file__).parent / "static"
+
+
+def create_app(site: Site) -> Starlette:
+    """The dashboard over one site. The site is closed when the server stops."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        site.close()
+
+    app = Starlette(
+        routes=_routes(),
+        middleware=[Middleware(SecurityHeaders)],
+        exception_handlers={
+            HTTPException: _problem,
+            SQLAlchemyError: _store_away,
+            500: _broken,
+        },
+        lifespan=lifespan,
+        max_body_size=FORM_LIMIT,
+    )
+    app.state.site = site
+    app.state.streams = 0
+    app.state.closing = False
+    return app
+
+
+def _routes() -> list[Route | Mount]:
+    of_app = "/apps/{app:int}"
+    get, post = ["GET"], ["POST"]
+    return [
+        Route("/", overview.home, name="home"),
+        Route("/signin", account.sign_in, methods=["GET", "POST"], name="signin"),
+        Route("/signout", account.sign_out, methods=post, name="signout"),
+        Route("/account", account.account, methods=["GET", "POST"], name="account"),
+        Route("/shared/{token}", handing_over.shared, name="shared"),
+        Route(of_app, overview.overview, methods=get, name="overview"),
+        Route(f"{of_app}/crashes", crashes.crashes, methods=get, name="crashes"),
+        Route(f"{of_app}/crashes/{{incident:int}}", crashes.incident, methods=get, name="incident"),
+        Route(f"{of_app}/suspects", suspects.suspects, methods=get, name="suspects"),
+        Route(f"{of_app}/slow", requests.slow, methods=get, name="slow"),
+        Route(f"{of_app}/errors", requests.errors, methods=get, name="errors"),
+        Route(f"{of_app}/inflight", requests.inflight, methods=get, name="inflight"),
+        Route(f"{of_app}/requests/{{name}}", requests.one, methods=get, name="one"),
+        Route(f"{of_app}/report.html", handing_over.report, methods=get, name="report"),
+        Route(f"{of_app}/shares", handing_over.shares, methods=["GET", "POST"], name="shares"),
+        Route(
+            f"{of_app}/shares/{{share:int}}/withdraw",
+            handing_over.withdraw, methods=post, name="withdraw",
+        ),
+        Route(f"{of_app}/live/{{part}}", live.live, methods=get, name="live"),
+        Route(f"{of_app}/{{what}}.{{kind}}", export.export, methods=get, name="export"),
+        Mount("/static", StaticFiles(directory=_STATIC), name="static"),
+    ]  # fmt: skip
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    words = error.detail if error.detail != status.phrase else _WORDS.get(status, status.phrase)
+    response = await _page(request, status, words)
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+async def _store_away(request: Request, error: Exception) -> Response:
+    _log.error("the store does not answer: %s", type(error).__name__)
+    response = await _page(
+        request, HTTPStatus.SERVICE_UNAVAILABLE, "The store does not answer. Try again shortly."
+    )
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+async def _broken(request: Request, _: Exception) -> Response:
+    return await _page(
+        request,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "This page has failed, and its server has written down why.",
+    )
+
+
+async def _page(request: Request, status: HTTPStatus, words: str) -> Response:
+    def answer() -> Response:
+        person = None
+        if status not in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INTERNAL_SERVER_ERROR):
+            person = person_of(request)
+        title = status.phrase
+        return bare_page(
+            request, "problem.html", status, title=title, words=words, signed_in=person
+        )
+
+    return await run_in_threadpool(answer)
+
+
+_WORDS = {
+    HTTPStatus.NOT_FOUND: "There is nothing here, or nothing that you may see.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address cannot be used in this way.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "That is more than a form of this page can be.",
+}

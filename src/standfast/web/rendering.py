@@ -1,0 +1,106 @@
+"""From what a view found to a page: the templates and what they write with.
+
+Everything recorded is hostile text. Jinja2 escapes markup; ``line`` and ``lines`` what would act
+on a screen, hide itself, or change the order in which it is read.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from standfast import __version__
+from standfast.diagnose.verdict.finding import word_for
+from standfast.diagnose.words import duration, harmless, moment, percent, plural, size
+
+from .visits import Visit, form_seal
+
+_LONGEST = 64 * 1024
+
+
+def page(visit: Visit, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    """A page about an application."""
+    shared = {
+        "visit": visit,
+        "selection": visit.selection,
+        "url": visit.url,
+        "signed_in": visit.person,
+        "here": visit.request.scope["endpoint"].__name__,
+    }
+    return bare_page(visit.request, template, status, **shared, **context)
+
+
+def bare_page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    """A page about none."""
+    root = request.scope.get("root_path", "")
+    defaults = {"visit": None, "signed_in": None, "here": ""}
+    shared = {"root": root, "seal": lambda: form_seal(request), "version": __version__}
+    text = environment().get_template(template).render({**defaults, **shared, **context})
+    return HTMLResponse(text, status)
+
+
+def fragment(template: str, **context: Any) -> str:
+    """A part of a page, as it is sent again when it has changed."""
+    return environment().get_template(template).render(**context)
+
+
+def when(ns: int | None, precise: bool = False) -> Markup:
+    """A moment: in UTC, which a script turns into the reader's zone; to the second, or
+    ``precise`` to the millisecond."""
+    if ns is None:
+        return Markup("–")
+    iso = moment(ns)
+    shown = f"{iso[:10]} {iso[11 : 23 if precise else 19]}"
+    name = Markup(' data-precise=""') if precise else ""
+    return Markup('<time datetime="{}" title="{} UTC"{}>{}</time>').format(iso, shown, name, shown)
+
+
+def lines(text: str) -> str:
+    """As ``harmless``, but line ends stay and what is beyond all measure is cut."""
+    cut = text[:_LONGEST] + ("\n…" if len(text) > _LONGEST else "")
+    return "\n".join(map(harmless, cut.split("\n")))
+
+
+def short(text: str, limit: int = 160) -> str:
+    """One line of at most so many characters, made harmless; its middle goes."""
+    shown = harmless(text[: 4 * limit])
+    if len(shown) <= limit and len(text) <= 4 * limit:
+        return shown
+    tail = harmless(text[-limit:])[-limit // 3 :]
+    return f"{shown[: limit - len(tail) - 1]}…{tail}"
+
+
+def number(count: float) -> str:
+    """A count with its thousands apart."""
+    return f"{count:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+@cache
+def environment() -> Environment:
+    """The templates of this package."""
+    made = Environment(
+        loader=PackageLoader("standfast.web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        line=harmless,
+        lines=lines,
+        short=short,
+        when=when,
+        iso=moment,
+        duration=duration,
+        percent=percent,
+        plural=plural,
+        size=size,
+        number=number,
+        sure=word_for,
+    )
+    return made

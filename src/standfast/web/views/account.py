@@ -1,0 +1,126 @@
+"""Signing in and out, and one's own password."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from standfast.errors import StandfastError
+from standfast.store import people
+from standfast.web.rendering import bare_page
+from standfast.web.site import SESSION_COOKIE, site_of
+from standfast.web.visits import (
+    drop_cookie,
+    field,
+    keep_visitor,
+    own_form,
+    person_of,
+    session_token,
+    set_cookie,
+    to_sign_in,
+)
+
+_INSIDE = re.compile(r"/(?![/\\])[\x21-\x7e]*")
+
+
+async def sign_in(request: Request) -> Response:
+    """The form with name and password, and what comes of it."""
+    if request.method != "POST":
+        return await run_in_threadpool(_form, request, request.query_params.get("next", ""))
+    form = await own_form(request)
+    return await run_in_threadpool(_enter, request, form)
+
+
+def _form(
+    request: Request, wanted: str, problem: str = "", name: str = "", status: int = 200
+) -> Response:
+    response = bare_page(
+        request, "signin.html", status, next=_inside(wanted), problem=problem, name=name[:64]
+    )
+    keep_visitor(request, response)
+    return response
+
+
+def _enter(request: Request, form: FormData) -> Response:
+    site, now_ns = site_of(request), time.time_ns()
+    name, wanted = field(form, "name"), _inside(field(form, "next"))
+    address = request.client.host if request.client else ""
+    found = people.sign_in(site.engine, name, field(form, "password"), address, now_ns)
+    if found.retry_after_s > 0:
+        seconds = math.ceil(found.retry_after_s)
+        words = f"Too many tries. Wait {seconds} second{'s' * (seconds != 1)}, then try again."
+        response = _form(request, wanted, words, name, 429)
+        response.headers["Retry-After"] = str(seconds)
+        return response
+    if found.person is None:
+        return _form(request, wanted, "This name and password do not fit together.", name, 403)
+    token = people.open_session(site.engine, found.person.id, now_ns)
+    response = RedirectResponse(f"{request.scope.get('root_path', '')}{wanted}", 303)
+    set_cookie(request, response, SESSION_COOKIE, site.signed(token, "session"))
+    return response
+
+
+def _inside(wanted: str) -> str:
+    """The path within this dashboard to go to: an address may name no other site."""
+    return wanted if _INSIDE.fullmatch(wanted) and len(wanted) < 2_000 else "/"
+
+
+async def sign_out(request: Request) -> Response:
+    """Ends this session, or with ``everywhere`` all of this person."""
+    form = await own_form(request)
+    return await run_in_threadpool(_leave, request, form)
+
+
+def _leave(request: Request, form: FormData) -> Response:
+    engine, token, person = site_of(request).engine, session_token(request), person_of(request)
+    if person is not None and field(form, "everywhere"):
+        people.close_all_sessions(engine, person.id)
+    elif token is not None:
+        people.close_session(engine, token)
+    response = RedirectResponse(f"{request.scope.get('root_path', '')}/signin", 303)
+    drop_cookie(request, response, SESSION_COOKIE)
+    return response
+
+
+async def account(request: Request) -> Response:
+    """Who one is here, what one may see, and a new password."""
+    form = await own_form(request) if request.method == "POST" else None
+    return await run_in_threadpool(_account, request, form)
+
+
+def _account(request: Request, form: FormData | None) -> Response:
+    person = person_of(request)
+    if person is None:
+        return to_sign_in(request)
+    problem = ""
+    if form is not None:
+        problem = _new_password(request, form, person)
+        if not problem:
+            # Every session has ended with the old password, this one too.
+            response = RedirectResponse(f"{request.scope.get('root_path', '')}/signin", 303)
+            drop_cookie(request, response, SESSION_COOKIE)
+            return response
+    status = 400 if problem else 200
+    return bare_page(request, "account.html", status, signed_in=person, problem=problem)
+
+
+def _new_password(request: Request, form: FormData, person: people.Person) -> str:
+    """Sets it; what is wrong with it, empty where nothing is."""
+    engine, now_ns = site_of(request).engine, time.time_ns()
+    address = request.client.host if request.client else ""
+    old = people.sign_in(engine, person.name, field(form, "old"), address, now_ns)
+    if old.person is None:
+        return "The old password is not right."
+    if field(form, "new") != field(form, "again"):
+        return "The new password was written in two ways."
+    try:
+        people.set_password(engine, person.name, field(form, "new"))
+    except StandfastError as error:
+        return str(error)
+    return ""

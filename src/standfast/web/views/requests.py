@@ -1,0 +1,72 @@
+"""Requests: the slow, the failed, those in flight, and a single one."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from standfast.store.listing import ORDERS, Wanted, closed_page, error_groups, flying, one_request
+from standfast.store.series import route_times
+from standfast.store.tables import FAILED, SLOW
+from standfast.web.rendering import page
+from standfast.web.selection import PAGE_SIZE
+from standfast.web.visits import Visit, about_app
+
+
+def wanted(visit: Visit) -> Wanted:
+    """What the selection wants of the store."""
+    selection = visit.selection
+    status = selection.asked.get("status")
+    return Wanted(
+        visit.app[0],
+        selection.period,
+        selection.route,
+        selection.host,
+        selection.search,
+        selection.asked.get("place"),
+        int(status) if status else None,
+    )
+
+
+@about_app("duration", "time", "route", "status")
+def slow(visit: Visit) -> Response:
+    """How long requests take, by route, and the slowest."""
+    selection = visit.selection
+    found = closed_page(
+        visit.site.engine, SLOW, wanted(visit), order=selection.order,
+        ascending=selection.ascending, offset=selection.offset, limit=PAGE_SIZE,
+    )  # fmt: skip
+    times = route_times(visit.site.engine, visit.app[0], selection.period, selection.route)
+    return page(visit, "slow.html", times=times, rows=found.rows, total=found.total)
+
+
+@about_app(*ORDERS)
+def errors(visit: Visit) -> Response:
+    """Failed requests, by where the error comes from, and each of them."""
+    selection = visit.selection
+    found = closed_page(
+        visit.site.engine, FAILED, wanted(visit), order=selection.order,
+        ascending=selection.ascending, offset=selection.offset, limit=PAGE_SIZE,
+    )  # fmt: skip
+    groups = error_groups(visit.site.engine, wanted(visit))
+    return page(visit, "errors.html", groups=groups, rows=found.rows, total=found.total)
+
+
+@about_app()
+def inflight(visit: Visit) -> Response:
+    """What runs now, as the watcher saw it last."""
+    rows = flying(visit.site.engine, visit.app[0])
+    return page(visit, "inflight.html", rows=rows, now_ns=time.time_ns())
+
+
+@about_app()
+def one(visit: Visit) -> Response:
+    """All that is known of one request."""
+    row = one_request(visit.site.engine, visit.app[0], visit.request.path_params["name"])
+    if row is None:
+        raise HTTPException(
+            404, "This request is not kept: only slow, failed and unfinished ones are."
+        )
+    return page(visit, "request.html", row=row, now_ns=time.time_ns())
