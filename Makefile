@@ -13,7 +13,7 @@ COMPILE := .venv-pins/bin/uv pip compile --quiet --no-config --upgrade --univers
 	--custom-compile-command 'make pins'
 
 # What the tests and the benchmarks need from the operating system.
-SYSTEM := mariadb-server-core strace uwsgi-core uwsgi-plugin-python3
+SYSTEM := chromium mariadb-server-core strace uwsgi-core uwsgi-plugin-python3
 
 .PHONY: help venv system demo test bench lint format pins clean
 

@@ -18,6 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from standfast.errors import StandfastError
+
 from .headers import SecurityHeaders
 from .rendering import bare_page
 from .site import Site
@@ -41,6 +43,7 @@ def create_app(site: Site) -> Starlette:
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={
             HTTPException: _problem,
+            StandfastError: _refused,
             SQLAlchemyError: _store_away,
             500: _broken,
         },
@@ -91,6 +94,10 @@ async def _problem(request: Request, error: Exception) -> Response:
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
     return response
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return await _page(request, HTTPStatus.BAD_REQUEST, str(error))
 
 
 async def _store_away(request: Request, error: Exception) -> Response:

@@ -25,22 +25,25 @@ function replace(element, html) {
   }
 }
 
+function sayLive(live) {
+  for (const sign of document.querySelectorAll("[data-when-live]")) sign.hidden = !live;
+  for (const sign of document.querySelectorAll("[data-when-still]")) sign.hidden = live;
+}
+
 function follow(element) {
   const events = new EventSource(element.dataset.live);
   let first = null;
   events.addEventListener("message", (event) => {
     if (element.dataset.mode === "replace") {
       replace(element, event.data);
-      for (const sign of document.querySelectorAll("[data-when-live]")) sign.hidden = false;
+      sayLive(true);
     } else if (first === null) {
       first = event.data;
     } else if (event.data !== first) {
       element.hidden = false;
     }
   });
-  events.addEventListener("error", () => {
-    for (const sign of document.querySelectorAll("[data-when-live]")) sign.hidden = true;
-  });
+  events.addEventListener("error", () => sayLive(false));
   window.addEventListener("pagehide", () => events.close());
 }
 
