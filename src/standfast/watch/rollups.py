@@ -59,8 +59,10 @@ class Rollups:
     def store(self, connection: Connection) -> None:
         """Merges everything into the tables and forgets it."""
         sums = {Key(*key): self._sum(Key(*key)) for key in sorted(self.samples)}
-        for span in (MINUTES, HOURS, DAYS):
-            _store(connection, span, _coarser(sums, span.length_ns // MINUTE_NS))
+        # All of them before any is stored: storing merges what the table holds into a sum.
+        coarser = [(span, _coarser(sums, span.length_ns // MINUTE_NS)) for span in (HOURS, DAYS)]
+        for span, added in ((MINUTES, sums), *coarser):
+            _store(connection, span, added)
         self.samples.clear()
         self.kept.clear()
 
@@ -95,8 +97,6 @@ class Sum(NamedTuple):
 
 def _coarser(sums: Mapping[Key, Sum], minutes: int) -> dict[Key, Sum]:
     """The same over stretches of so many minutes."""
-    if minutes == 1:
-        return dict(sums)
     found: dict[Key, Sum] = {}
     for key, one in sums.items():
         wide = Key(key.route_id, key.minute // minutes)

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
 from standfast.errors import StandfastError
-from standfast.store import open_store, opening, writing
+from standfast.store import Sketch, open_store, opening, writing
 from standfast.store.tables import application, metadata, texts_of, worker
 
 MIGRATIONS = Path(opening.__file__).parent / "migrations"
@@ -66,6 +66,59 @@ def test_every_migration_can_be_undone_and_done_again(tmp_path: Path) -> None:
             getattr(command, step)(config, "base" if step == "downgrade" else "head")
         tables = set(inspect(engine).get_table_names()) - {"alembic_version"}
         assert tables == (set() if step == "downgrade" else set(metadata.tables))
+    assert _difference(engine) == []
+
+
+def test_an_older_store_gets_its_hours_its_days_and_the_places_of_its_errors(
+    tmp_path: Path,
+) -> None:
+    path = str(tmp_path / "store.db")
+    engine, config = open_store(path), _config()
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0003")
+        connection.execute(text("INSERT INTO application (id, name) VALUES (1, 'shop')"))
+        connection.execute(
+            text("INSERT INTO route (id, application_id, template) VALUES (1, 1, '/')")
+        )
+        minute = text(
+            "INSERT INTO rollup (route_id, minute, count, failed, slow, duration_ns, cpu_ns, sent,"
+            " sketch) VALUES (1, :minute, 1, 1, 0, :ns, NULL, 5, :sketch)"
+        )
+        # Two hours of one day, and the first minute of the next.
+        minutes = (*range(60, 180), 1440)
+        connection.execute(
+            minute,
+            [{"minute": at, "ns": at, "sketch": Sketch([at]).to_bytes()} for at in minutes],
+        )
+        connection.execute(
+            text(
+                "INSERT INTO worker (id, uid, application_id, host, pid, pid_namespace,"
+                " start_ticks, boot_id, server, revision, started_ns, last_seen_ns)"
+                " VALUES (1, '1-1', 1, 'web1', 1, 1, 1, '', '', '', 1, 1)"
+            )
+        )
+        failed = text(
+            "INSERT INTO request (application_id, worker_id, seq, route_id, outcome, begun_ns,"
+            " kind, method, uri, client, forwarded_for, host, user_agent, thread, error, cut)"
+            " VALUES (1, 1, :seq, 1, 'failed', 1, 'http', 'GET', '/', '', '', '', '', 1, :error, 0)"
+        )
+        connection.execute(
+            failed, [{"seq": at, "error": f"shop: {at}\n" if at else None} for at in range(1201)]
+        )
+    engine.dispose()
+    engine = open_store(path)
+    with engine.connect() as connection:
+        hours = connection.execute(text("SELECT hour, count, duration_ns, sent FROM rollup_hour"))
+        assert hours.all() == [
+            (1, 60, sum(range(60, 120)), 300), (2, 60, sum(range(120, 180)), 300),
+            (24, 1, 1440, 5),
+        ]  # fmt: skip
+        days = connection.execute(text("SELECT day, count, sketch, cpu_ns FROM rollup_day")).all()
+        assert [(day, count, cpu) for day, count, _, cpu in days] == [(0, 120, None), (1, 1, None)]
+        assert days[0].sketch == Sketch(range(60, 180)).to_bytes()
+        places = connection.execute(text("SELECT place FROM request ORDER BY seq")).scalars().all()
+        assert places == [None, *[f"shop: {at}" for at in range(1, 1201)]]
     assert _difference(engine) == []
 
 
