@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 STANDFAST = (sys.executable, "-m", "standfast")
@@ -23,13 +26,38 @@ def _run(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[s
 
 
 @pytest.fixture(scope="module")
-def demo() -> tuple[str, list[str]]:
+def demo() -> Iterator[tuple[str, list[str]]]:
     """What the demo printed, and the flags that lead to what it left behind."""
     done = _run("demo", "--seconds", "10", "--seed", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     places = re.search(r"(--journal) (\S+) \\\n\s+(--store) (\S+)", done.stdout)
-    assert places is not None
-    return done.stdout, list(places.groups())
+    left = re.search(r"kill (\d+)$", done.stdout)
+    assert places is not None and left is not None
+    yield done.stdout, list(places.groups())
+    os.kill(int(left[1]), signal.SIGTERM)
+
+
+def test_the_demo_leaves_the_dashboard_running_and_the_password_on_screen(
+    demo: tuple[str, list[str]],
+) -> None:
+    found = re.search(r"(http://127\.0\.0\.1:\d+)/   name: (\S+)   password: (\S+)", demo[0])
+    assert found is not None
+    address, name, password = found.groups()
+    with httpx.Client(base_url=address, follow_redirects=True) as client:
+        form = client.get("/signin").text
+        seal = re.search(r'name="seal" value="([^"]+)"', form)
+        assert seal is not None
+        sent = {"name": name, "password": password, "seal": seal[1], "next": "/"}
+        page = client.post("/signin", data=sent)
+    assert page.status_code == 200
+    assert "GET /label/{int}" in page.text
+
+
+def test_for_scripts_the_demo_leaves_nothing_running() -> None:
+    done = _run("demo", "--seconds", "2", "--no-serve")
+    # In two seconds a worker may die or not.
+    assert done.returncode in (0, 1), done.stderr
+    assert "password" not in done.stdout
 
 
 def _report(places: list[str], *arguments: str) -> Any:

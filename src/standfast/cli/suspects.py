@@ -7,6 +7,7 @@ import json
 from sqlalchemy import Engine, select
 
 from standfast.cli.tables import Column, harmless, print_table, print_words
+from standfast.diagnose.words import percent
 from standfast.errors import UsageError
 from standfast.store.period import Period
 from standfast.store.queries import Filter
@@ -49,15 +50,6 @@ def show(engine: Engine, wanted: Filter, *, as_json: bool) -> int:
     print()
     print_words(ranking.statement)
     return 1
-
-
-def percent(probability: float) -> str:
-    """A probability for people; never a certainty that it is not."""
-    if 0 < probability < 0.005:
-        return "<1 %"
-    if probability >= 0.995:
-        return ">99 %"
-    return f"{probability:.0%}".replace("%", " %")
 
 
 def the_application(engine: Engine) -> str | None:

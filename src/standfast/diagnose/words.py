@@ -41,4 +41,6 @@ def plural(count: int, noun: str) -> str:
 
 def percent(share: float) -> str:
     """A share or probability for people; never a certainty that it is not."""
-    return f"{'>99' if 0.995 <= share < 1 else f'{100 * share:.0f}'} %"
+    if 0 < share < 0.005:
+        return "<1 %"
+    return ">99 %" if share >= 0.995 else f"{100 * share:.0f} %"
