@@ -1,0 +1,101 @@
+"""Verdicts kept in memory: as good as new ones, whatever has been stored since."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from standfast.diagnose.verdict import verdicts
+from standfast.store import writing
+from standfast.store.evidence import EXIT, TRACEBACK, Fact, add_facts
+from standfast.store.listing import applications
+from standfast.store.period import Period
+from standfast.store.tables import incident
+from standfast.web import judgements
+from standfast.web.judgements import Judgements
+from standfast.web.rankings import Rankings
+from tests.unit.watch.journals import START_NS, House, dead
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    monkeypatch.setattr(judgements, "FRESH_S", 0.0)
+    return House(tmp_path)
+
+
+def crash(house: House, pid: int, uri: str = "/label/1") -> None:
+    """A worker that is gone, with one request open."""
+    journal = house.journal(dead("shop", pid))
+    journal.request("/")
+    journal.begin(uri)
+    house.drain()
+
+
+def test_new_incidents_are_judged_as_they_come_and_the_newest_is_first(house: House) -> None:
+    known = Judgements(house.engine)
+    crash(house, 4001)
+    ((app_id, _),) = applications(house.engine)
+    assert len(list(known.of(app_id))) == 1
+    crash(house, 4002, "/search?q=tea")
+    found = list(known.of(app_id))
+    assert [each.id for each in found] == [2, 1]
+    assert "/search?q=tea" in found[0].text
+    assert found[0].routes == ("/search",)
+
+
+def test_a_verdict_follows_its_evidence(house: House) -> None:
+    known = Judgements(house.engine)
+    crash(house, 4001)
+    ((app_id, _),) = applications(house.engine)
+    (before,) = known.of(app_id)
+    assert before.judged.verdict.party == "undetermined"
+    with writing(house.engine) as connection:
+        died = house.row(incident)
+        at_ns = died.died_ns
+        fault = "Fatal Python error: Segmentation fault\n\nCurrent thread 0x1 (most recent call):"
+        facts = [
+            Fact(EXIT, "pidfd", at_ns, "", {"signal": "SIGSEGV"}),
+            Fact(TRACEBACK, "faulthandler", at_ns, fault, {"signal": "SIGSEGV", "thread": 1}),
+        ]
+        add_facts(connection, died.worker_id, facts)
+    (after,) = known.of(app_id)
+    assert after.judged.verdict == verdicts(house.engine, [1])[1]
+    assert after.judged.verdict.party == "application"
+
+
+def test_a_period_has_the_incidents_within_it_and_no_others(house: House) -> None:
+    crash(house, 4001)
+    known = Judgements(house.engine)
+    ((app_id, _),) = applications(house.engine)
+    died_ns = house.row(incident).died_ns
+    assert len(list(known.of(app_id, Period(died_ns, died_ns + 1)))) == 1
+    assert list(known.of(app_id, Period(died_ns + 1))) == []
+    assert list(known.of(app_id, Period(START_NS, died_ns))) == []
+    assert list(known.of(app_id + 1)) == []
+    assert known.one(app_id, 1) is not None
+    assert known.one(app_id + 1, 1) is None
+
+
+def test_a_ranking_is_made_beside_the_page_and_again_when_there_is_more(house: House) -> None:
+    crash(house, 4001)
+    (app,) = applications(house.engine)
+    rankings = Rankings(house.engine)
+    try:
+        seen = []
+        for version in (1, 2):
+            end = time.monotonic() + 20
+            while time.monotonic() < end:
+                found = rankings.of(app, "all", Period(), (), version)
+                if found is not None and found.incidents == version:
+                    break
+                time.sleep(0.05)
+            assert found is not None and found.ranking is not None
+            seen.append((found.incidents, found.ranking.suspects[0].trait))
+            crash(house, 4002 + version)
+        assert found is not None
+        assert seen == [(1, "/label/{int}"), (2, "/label/{int}")]
+        assert set(found.culprits) == {1, 2}
+    finally:
+        rankings.close()
