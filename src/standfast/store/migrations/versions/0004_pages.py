@@ -18,11 +18,13 @@ depends_on = None
 
 _CHUNK = 500
 _SUMS = ("count", "failed", "slow", "duration_ns", "cpu_ns", "sent")
-_MINUTES = {"hour": 60, "day": 24 * 60}
+#: Each span, of which one it is made, and how many of those it holds.
+_SPANS = (("hour", "rollup", "minute", 60), ("day", "rollup_hour", "hour", 24))
+_LISTED = ("route_id", "place", "status", "worker_id")
 
 
 def upgrade() -> None:
-    for span in _MINUTES:
+    for span, source, part, parts in _SPANS:
         op.create_table(
             f"rollup_{span}",
             sa.Column("route_id", sa.Integer(), autoincrement=False, nullable=False),
@@ -32,30 +34,33 @@ def upgrade() -> None:
             sa.ForeignKeyConstraint(["route_id"], ["route.id"]),
             sa.PrimaryKeyConstraint("route_id", span),
         )
-        _fill(span)
+        _fill(span, source, part, parts)
     op.add_column("request", sa.Column("place", sa.String(length=160)))
     _fill_places()
     # The new ones first: MariaDB wants one for the foreign key at all times.
     op.create_index(
         "ix_request_listing",
         "request",
-        ["application_id", "outcome", "begun_ns", "duration_ns", "route_id", "place"],
+        ["outcome", "application_id", "begun_ns", "duration_ns", *_LISTED],
     )
     op.create_index(
-        "ix_request_duration", "request", ["application_id", "outcome", "duration_ns", "begun_ns"]
+        "ix_request_duration",
+        "request",
+        ["application_id", "outcome", "duration_ns", "begun_ns", *_LISTED],
     )
     op.drop_index("ix_request_application_id_outcome_begun_ns", "request")
+    op.drop_index("ix_request_outcome_begun_ns", "request")
 
 
-def _fill(span: str) -> None:
-    """Adds up the minutes, which come in the order of the key."""
-    rollup = sa.table("rollup", *map(sa.column, ("route_id", "minute", *_SUMS, "sketch")))
+def _fill(span: str, source: str, part: str, parts: int) -> None:
+    """Adds up the parts, which come in the order of the key."""
+    narrow = sa.table(source, *map(sa.column, ("route_id", part, *_SUMS, "sketch")))
     wide = sa.table(f"rollup_{span}", *map(sa.column, ("route_id", span, *_SUMS, "sketch")))
     rows: list[dict[str, Any]] = []
     sums: dict[str, Any] = {}
     sketch = Sketch()
-    for minute in _minutes(rollup):
-        key = (minute.route_id, minute.minute // _MINUTES[span])
+    for row in _in_order(narrow, narrow.c[part]):
+        key = (row.route_id, getattr(row, part) // parts)
         if key != (sums.get("route_id"), sums.get(span)):
             if sums:
                 rows.append(sums | {"sketch": sketch.to_bytes()})
@@ -64,49 +69,56 @@ def _fill(span: str) -> None:
                 rows = []
             sums, sketch = dict.fromkeys(_SUMS) | {"route_id": key[0], span: key[1]}, Sketch()
         for name in _SUMS:
-            value = getattr(minute, name)
+            value = getattr(row, name)
             if value is not None:
                 sums[name] = min((sums[name] or 0) + value, 2**63 - 1)
-        sketch.merge(Sketch.from_bytes(minute.sketch))
+        sketch.merge(Sketch.from_bytes(row.sketch))
     if sums:
         rows.append(sums | {"sketch": sketch.to_bytes()})
     if rows:
         op.bulk_insert(wide, rows)
 
 
-def _minutes(rollup: Any) -> Iterator[Any]:
-    """All of them, a part at a time: there may be millions."""
+def _in_order(table: Any, number: Any) -> Iterator[Any]:
+    """All rows, some at a time: there may be millions."""
     last = (-1, -1)
     while True:
         after = sa.or_(
-            rollup.c.route_id > last[0],
-            sa.and_(rollup.c.route_id == last[0], rollup.c.minute > last[1]),
+            table.c.route_id > last[0],
+            sa.and_(table.c.route_id == last[0], number > last[1]),
         )
-        order = (rollup.c.route_id, rollup.c.minute)
-        wanted = sa.select(rollup).where(after).order_by(*order).limit(20 * _CHUNK)
+        order = (table.c.route_id, number)
+        wanted = sa.select(table).where(after).order_by(*order).limit(20 * _CHUNK)
         rows = op.get_bind().execute(wanted).all()
         if not rows:
             return
         yield from rows
-        last = (rows[-1].route_id, rows[-1].minute)
+        last = (rows[-1].route_id, getattr(rows[-1], number.name))
 
 
 def _fill_places() -> None:
     request = sa.table("request", *map(sa.column, ("id", "outcome", "error", "place")))
     last = -1
     while True:
-        wanted = sa.select(request.c.id, request.c.error).where(
-            request.c.id > last, request.c.outcome == "failed", request.c.error.is_not(None)
+        # By number alone: with the outcome asked for as well, SQLite sorts all rows every time.
+        wanted = sa.select(request.c.id, request.c.outcome, request.c.error).where(
+            request.c.id > last, request.c.error.is_not(None)
         )
         rows = op.get_bind().execute(wanted.order_by(request.c.id).limit(_CHUNK)).all()
         if not rows:
             return
-        op.get_bind().execute(
-            request.update()
-            .where(request.c.id == sa.bindparam("row_id"))
-            .values(place=sa.bindparam("found")),
-            [{"row_id": row.id, "found": place(row.error)} for row in rows],
-        )
+        found = [
+            {"row_id": row.id, "found": place(row.error)}
+            for row in rows
+            if row.outcome in ("failed", "slow")
+        ]
+        if found:
+            op.get_bind().execute(
+                request.update()
+                .where(request.c.id == sa.bindparam("row_id"))
+                .values(place=sa.bindparam("found")),
+                found,
+            )
         last = rows[-1].id
 
 
@@ -116,6 +128,7 @@ def downgrade() -> None:
         "request",
         ["application_id", "outcome", "begun_ns"],
     )
+    op.create_index(None, "request", ["outcome", "begun_ns"])
     op.drop_index("ix_request_duration", "request")
     op.drop_index("ix_request_listing", "request")
     with op.batch_alter_table("request") as table:
