@@ -11,8 +11,13 @@ import re
 #: A place has at most so many characters.
 PLACE_LIMIT = 160
 _TRACEBACK = "Traceback (most recent call last):"
-_FRAME = re.compile(r'^ {2,6}File "([^"\n]{1,1000})", line (\d{1,9}), in ([^\n]{1,200})$', re.M)
-_KIND = re.compile(r"^([^\W\d][\w.]{0,120})(?::|$)", re.M)
+#: What stands before each line of an exception within a group, at any depth.
+_IN_GROUP = r"(?:[ |]{0,60}\| )?"
+_FRAME = re.compile(
+    rf'^{_IN_GROUP} {{2,6}}File "([^"\n]{{1,1000}})", line (\d{{1,9}}), in ([^\n]{{1,200}})$', re.M
+)
+#: A class within a function is called ``function.<locals>.Class``.
+_KIND = re.compile(rf"^{_IN_GROUP}([^\W\d](?:[\w.]|<locals>){{0,120}})(?::|$)", re.M)
 #: Code that the application uses, but that is not its own.
 _FOREIGN = re.compile(r"(?:^|/)(?:site-packages|dist-packages|lib(?:64)?/python\d[^/]*)/|^<frozen ")
 _LONGEST = 128 * 1024
@@ -21,8 +26,9 @@ _LONGEST = 128 * 1024
 def place(error: str) -> str | None:
     """The place of an error that was recorded, ``ValueError at shop.py:42 in label``.
 
-    Of several errors, and of an exception with causes, the last tells. The frame is the innermost
-    of the application's own code, or of all where none is. None for a text without anything.
+    Of several errors, of an exception with causes and of a group the last tells. The frame is
+    the innermost of the application's own code, or of all where none is. None for a text without
+    anything.
     """
     text = error[-_LONGEST:]
     start = text.rfind(_TRACEBACK)
@@ -45,5 +51,6 @@ def _short(file: str) -> str:
 
 
 def _bounded(text: str) -> str:
-    shown = "".join([one if one.isprintable() else ascii(one)[1:-1] for one in text[:PLACE_LIMIT]])
+    most = text[: PLACE_LIMIT + 1]
+    shown = "".join([one if one.isprintable() else ascii(one)[1:-1] for one in most])
     return shown if len(shown) <= PLACE_LIMIT else f"{shown[: PLACE_LIMIT - 1]}…"

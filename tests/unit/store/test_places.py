@@ -50,6 +50,50 @@ def test_an_error_that_python_prints_has_its_kind_and_line() -> None:
     assert found.endswith(" in test_an_error_that_python_prints_has_its_kind_and_line")
 
 
+def test_of_a_group_the_last_of_its_errors_tells() -> None:
+    text = """  + Exception Group Traceback (most recent call last):
+  |   File "/srv/shop/tasks.py", line 5, in main
+  |     async with asyncio.TaskGroup() as group:
+  |   File "/usr/lib/python3.11/asyncio/taskgroups.py", line 145, in __aexit__
+  |     raise me from None
+  | ExceptionGroup: unhandled errors in a TaskGroup (2 sub-exceptions)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "/srv/shop/mail.py", line 1, in send
+    |     raise OSError
+    | OSError
+    +---------------- 2 ----------------
+    | Exception Group Traceback (most recent call last):
+    |   File "/srv/shop/tasks.py", line 9, in inner
+    |     async with asyncio.TaskGroup() as group:
+    | ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)
+    +-+---------------- 1 ----------------
+      | Traceback (most recent call last):
+      |   File "/srv/shop/label.py", line 42, in label
+      |     raise KeyError(name)
+      | KeyError: 'name'
+      +------------------------------------
+"""
+    assert place(text) == "KeyError at shop/label.py:42 in label"
+
+
+def test_a_kind_that_was_made_in_a_function_is_told() -> None:
+    class Refused(Exception):
+        pass
+
+    try:
+        raise Refused("no")
+    except Refused:
+        found = place(traceback.format_exc())
+    assert found is not None
+    assert found.split(" at ")[0].endswith("in_a_function_is_told.<locals>.Refused")
+
+
+def test_a_place_that_was_cut_says_so() -> None:
+    assert place("x" * 160) == "x" * 160
+    assert place("x" * 161) == "x" * 159 + "…"
+
+
 def test_an_error_that_was_only_logged_has_its_own_line_as_its_place() -> None:
     assert place("shop.payment: the bank said no\n") == "shop.payment: the bank said no"
 
