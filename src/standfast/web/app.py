@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Scope
 
 from standfast.errors import StandfastError
 
@@ -30,6 +32,37 @@ _log = logging.getLogger("standfast.web")
 _STATIC = Path(__file__).parent / "static"
 
 
+class _Number(Convertor[int]):
+    """A number of something in the store: no more digits than a database has for one."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("number", _Number())
+
+
+class _Dashboard(Starlette):
+    """Its headers go around everything: the page of a failure, too, and what is refused unread."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return SecurityHeaders(super().build_middleware_stack())
+
+
+class _Static(StaticFiles):
+    """Files that a browser may keep, but asks each time whether they are still the same."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
 def create_app(site: Site) -> Starlette:
     """The dashboard over one site. The site is closed when the server stops."""
 
@@ -38,26 +71,28 @@ def create_app(site: Site) -> Starlette:
         yield
         site.close()
 
-    app = Starlette(
+    app = _Dashboard(
         routes=_routes(),
-        middleware=[Middleware(SecurityHeaders)],
         exception_handlers={
             HTTPException: _problem,
             StandfastError: _refused,
             SQLAlchemyError: _store_away,
+            ClientDisconnect: _gone,
             500: _broken,
         },
         lifespan=lifespan,
         max_body_size=FORM_LIMIT,
     )
+    # Else an address with a slash too many leads to whatever host the request has named.
+    app.router.redirect_slashes = False
     app.state.site = site
-    app.state.streams = 0
+    app.state.streams = Counter()
     app.state.closing = False
     return app
 
 
 def _routes() -> list[Route | Mount]:
-    of_app = "/apps/{app:int}"
+    of_app = "/apps/{app:number}"
     get, post = ["GET"], ["POST"]
     return [
         Route("/", overview.home, name="home"),
@@ -67,7 +102,10 @@ def _routes() -> list[Route | Mount]:
         Route("/shared/{token}", handing_over.shared, name="shared"),
         Route(of_app, overview.overview, methods=get, name="overview"),
         Route(f"{of_app}/crashes", crashes.crashes, methods=get, name="crashes"),
-        Route(f"{of_app}/crashes/{{incident:int}}", crashes.incident, methods=get, name="incident"),
+        Route(
+            f"{of_app}/crashes/{{incident:number}}",
+            crashes.incident, methods=get, name="incident",
+        ),
         Route(f"{of_app}/suspects", suspects.suspects, methods=get, name="suspects"),
         Route(f"{of_app}/slow", requests.slow, methods=get, name="slow"),
         Route(f"{of_app}/errors", requests.errors, methods=get, name="errors"),
@@ -76,12 +114,12 @@ def _routes() -> list[Route | Mount]:
         Route(f"{of_app}/report.html", handing_over.report, methods=get, name="report"),
         Route(f"{of_app}/shares", handing_over.shares, methods=["GET", "POST"], name="shares"),
         Route(
-            f"{of_app}/shares/{{share:int}}/withdraw",
+            f"{of_app}/shares/{{share:number}}/withdraw",
             handing_over.withdraw, methods=post, name="withdraw",
         ),
         Route(f"{of_app}/live/{{part}}", live.live, methods=get, name="live"),
         Route(f"{of_app}/{{what}}.{{kind}}", export.export, methods=get, name="export"),
-        Mount("/static", StaticFiles(directory=_STATIC), name="static"),
+        Mount("/static", _Static(directory=_STATIC), name="static"),
     ]  # fmt: skip
 
 
@@ -109,6 +147,11 @@ async def _store_away(request: Request, error: Exception) -> Response:
     return response
 
 
+async def _gone(_: Request, error: Exception) -> Response:
+    """Nobody reads this: who sent the form went away in the middle of it."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
 async def _broken(request: Request, _: Exception) -> Response:
     return await _page(
         request,
@@ -121,7 +164,8 @@ async def _page(request: Request, status: HTTPStatus, words: str) -> Response:
     def answer() -> Response:
         person = None
         if status not in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INTERNAL_SERVER_ERROR):
-            person = person_of(request)
+            with suppress(SQLAlchemyError):
+                person = person_of(request)
         title = status.phrase
         return bare_page(
             request, "problem.html", status, title=title, words=words, signed_in=person
