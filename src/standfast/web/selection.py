@@ -91,12 +91,14 @@ def select(asked: Mapping[str, str], now_ns: int, orders: Sequence[str] = ("time
     parts = {name: asked[name] for name in _NAMES if asked.get(name)}
     if any(len(value) > _LONGEST for value in parts.values()):
         raise BadQuery("What to look for is too long.")
+    if any("\0" in value for value in parts.values()):
+        raise BadQuery("What to look for has a character in it that no text has.")
     name, words, period = _period(parts, now_ns)
     sort = parts.get("sort", f"-{orders[0]}")
     if sort.removeprefix("-") not in orders:
         raise BadQuery(f"This page can be sorted by {', '.join(orders)}.")
     page = parts.get("page", "1")
-    if not (page.isascii() and page.isdigit() and 1 <= int(page[:9]) <= _LAST_PAGE):
+    if not (re.fullmatch(r"[0-9]{1,6}", page) and 1 <= int(page) <= _LAST_PAGE):
         raise BadQuery("A page is a number from 1 up.")
     if "status" in parts and not re.fullmatch(r"[0-9]{1,5}", parts["status"]):
         raise BadQuery("A status is a number.")
@@ -122,6 +124,8 @@ def _period(parts: dict[str, str], now_ns: int) -> tuple[str, str, Period]:
 
 def _moment(text: str) -> int:
     try:
+        if not (text.isascii() and text.isprintable()):  # between date and time it takes anything
+            raise ValueError
         when = datetime.fromisoformat(text)
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
         ns = int(when.timestamp()) * 1_000_000_000

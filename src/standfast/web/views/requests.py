@@ -64,7 +64,8 @@ def inflight(visit: Visit) -> Response:
 @about_app()
 def one(visit: Visit) -> Response:
     """All that is known of one request."""
-    row = one_request(visit.site.engine, visit.app[0], visit.request.path_params["name"])
+    name = visit.request.path_params["name"]
+    row = one_request(visit.site.engine, visit.app[0], name) if name.isprintable() else None
     if row is None:
         raise HTTPException(
             404, "This request is not kept: only slow, failed and unfinished ones are."
