@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,6 +29,7 @@ from .site import SESSION_COOKIE, VISIT_COOKIE, Site, site_of
 
 #: A form is a few fields; more than this is not read, in bytes.
 FORM_LIMIT = 16 * 1024
+_VISITOR = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _visitor(request: Request) -> str:
         return f"session {token}"
     if not hasattr(request.state, "visitor"):
         known = request.cookies.get(VISIT_COOKIE, "")
-        request.state.visitor = known if 32 <= len(known) <= 64 else secrets.token_urlsafe(32)
+        request.state.visitor = known if _VISITOR.fullmatch(known) else secrets.token_urlsafe(32)
     return f"visit {request.state.visitor}"
 
 

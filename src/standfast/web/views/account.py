@@ -53,17 +53,23 @@ def _enter(request: Request, form: FormData) -> Response:
     address = request.client.host if request.client else ""
     found = people.sign_in(site.engine, name, field(form, "password"), address, now_ns)
     if found.retry_after_s > 0:
-        seconds = math.ceil(found.retry_after_s)
-        words = f"Too many tries. Wait {seconds} second{'s' * (seconds != 1)}, then try again."
-        response = _form(request, wanted, words, name, 429)
-        response.headers["Retry-After"] = str(seconds)
+        response = _form(request, wanted, _patience(found), name, 429)
+        response.headers["Retry-After"] = str(math.ceil(found.retry_after_s))
         return response
     if found.person is None:
         return _form(request, wanted, "This name and password do not fit together.", name, 403)
+    before = session_token(request)
+    if before is not None:
+        people.close_session(site.engine, before)
     token = people.open_session(site.engine, found.person.id, now_ns)
     response = RedirectResponse(f"{request.scope.get('root_path', '')}{wanted}", 303)
     set_cookie(request, response, SESSION_COOKIE, site.signed(token, "session"))
     return response
+
+
+def _patience(found: people.SignIn) -> str:
+    seconds = math.ceil(found.retry_after_s)
+    return f"Too many tries. Wait {seconds} second{'s' * (seconds != 1)}, then try again."
 
 
 def _inside(wanted: str) -> str:
@@ -115,6 +121,8 @@ def _new_password(request: Request, form: FormData, person: people.Person) -> st
     engine, now_ns = site_of(request).engine, time.time_ns()
     address = request.client.host if request.client else ""
     old = people.sign_in(engine, person.name, field(form, "old"), address, now_ns)
+    if old.retry_after_s > 0:
+        return _patience(old)
     if old.person is None:
         return "The old password is not right."
     if field(form, "new") != field(form, "again"):
