@@ -75,7 +75,8 @@ class Rankings:
                 last = _result(entry) if entry is not None else None
                 entry = self._entries[key] = _Entry(version, now_s, future, last)
                 while len(self._entries) > _MOST:
-                    del self._entries[min(self._entries, key=self._age)]
+                    # Nobody waits for it any more: many periods must not queue up behind it.
+                    self._entries.pop(min(self._entries, key=self._age)).future.cancel()
         wait([entry.future], PATIENCE_S)
         return _result(entry)
 

@@ -22,7 +22,7 @@ from .suspects import ranked_for
 
 _CHUNK = 500
 #: What a spreadsheet would take for a formula when a cell begins with it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 
 
 def _crashes(visit: Visit) -> Iterator[dict[str, Any]]:

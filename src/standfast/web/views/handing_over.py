@@ -51,12 +51,13 @@ def shares(visit: Visit) -> Response:
             engine, visit.person, visit.app[1], since_ns, until_ns or now_ns, lasts_s, now_ns
         )
         return RedirectResponse(visit.url("shares", visit.selection.query()), 303)
+    # The host is what the request has named: it is shown, but what is followed does without.
     base = str(visit.request.base_url).rstrip("/")
     links = [
-        (share, f"{base}/shared/{visit.site.signed(str(share.id), 'share')}")
+        (share, f"/shared/{visit.site.signed(str(share.id), 'share')}")
         for share in people.shares(engine, visit.app[1], now_ns)
     ]
-    return page(visit, "shares.html", links=links, lasting=LASTING)
+    return page(visit, "shares.html", links=links, base=base, lasting=LASTING)
 
 
 @about_app()
