@@ -65,6 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
             root_path=arguments.root_path,
             proxy_headers=bool(arguments.trust_proxy),
             forwarded_allow_ips=arguments.trust_proxy,
+            # It bounds the head of a request; and nothing here is a WebSocket.
+            http="h11",
+            ws="none",
             server_header=False,
             access_log=False,
             log_level="warning",
