@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, tuple_
+from sqlalchemy import Connection, bindparam, or_, select
 
 from standfast.journal.format import UNKNOWN
 from standfast.store import Sketch
@@ -114,7 +114,12 @@ def _store(connection: Connection, span: Span, sums: dict[Key, Sum]) -> None:
 
 def _store_some(connection: Connection, span: Span, sums: dict[Key, Sum]) -> None:
     table, number = span.table, span.number
-    wanted = select(table, number.label("number")).where(tuple_(table.c.route_id, number).in_(sums))
+    by_route: dict[int, list[int]] = {}
+    for route_id, at in sums:
+        by_route.setdefault(route_id, []).append(at)
+    # For pairs with IN, SQLite would read the whole table.
+    ours = [(table.c.route_id == one) & number.in_(those) for one, those in by_route.items()]
+    wanted = select(table, number.label("number")).where(or_(*ours))
     stored = {Key(row.route_id, row.number): row for row in connection.execute(wanted)}
     inserts, updates = [], []
     for key, one in sums.items():
