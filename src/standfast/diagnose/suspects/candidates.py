@@ -27,6 +27,9 @@ WITHIN_PRIOR = 0.5
 _NEARLY_ALL = 0.9
 # Of a route with so many in flight, one is there in six moments of seven.
 _NEARLY_ALWAYS = 2.0
+# A worker may die in the moment in which its first request begins, as far as its journal knows;
+# even that one took some time.
+_SHORTEST_S = 1e-3
 
 _Key = TypeVar("_Key", str, tuple[str, str])
 
@@ -68,10 +71,12 @@ class Facts:
         self.exposure = exposure
         self.worker_s = exposure.worker_s
         self.seconds: dict[str, float] = defaultdict(float, exposure.routes)
+        open_s = 0.0
         for request in self.requests:
-            self.seconds[request.route] += request.duration_s
+            lasted_s = max(request.duration_s, _SHORTEST_S)
+            self.seconds[request.route] += lasted_s
+            open_s += lasted_s
         closed_s = sum(exposure.routes.values())
-        open_s = sum(request.duration_s for request in self.requests)
         #: The mean duration of a request. One such request is added to every exposure, so that a
         #: trait that was met only once does not look infinitely rare.
         self.typical_s = (closed_s + open_s) / max(1, exposure.requests + len(self.requests))

@@ -342,3 +342,11 @@ def test_exposure_is_summed_by_route() -> None:
     assert (seen.routes, seen.requests) == ({"/a": 1.5, "/b": 2.0}, 3)
     assert [r.duration_s for r in seen.within("/a")] == [1.0, 0.5]
     assert replace(seen, worker_s=5.0).within("/none") == ()
+
+
+def test_workers_that_die_in_the_moment_of_their_first_request_can_be_ranked() -> None:
+    # As far as their journals know: nothing was ever closed, and no time has passed.
+    taken = [Incident([Request("/a", 0.0), Request("/b", 0.0)]), Incident([Request("/a", 0.0)])]
+    ranking = rank(taken, Exposure(1.0, {}, 0, lambda route: []))
+    assert ranking.suspects[0].trait == "/a"
+    assert 0 < ranking.suspects[0].probability <= 1
