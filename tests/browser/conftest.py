@@ -15,7 +15,7 @@ from tests.browser.site import PASSWORD, Dashboard, dashboard
 CHROMIUM = shutil.which("chromium")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium, or the reason why there is none."""
     if CHROMIUM is None:
@@ -31,14 +31,14 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shown() -> Iterator[Dashboard]:
     """A dashboard over what really happened."""
     with dashboard() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def signed_in(
     browser: Browser, shown: Dashboard, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
