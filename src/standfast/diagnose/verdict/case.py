@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, select
 
 from standfast.store.evidence import Fact, facts_of
 from standfast.store.tables import (
@@ -113,12 +113,7 @@ def _load(engine: Engine, incident_ids: Sequence[int]) -> list[Case]:
             # One that hung and ended by itself keeps its incident, and had no part in the death.
             if one.incident_id in hangs or one.outcome in (OPEN, UNFINISHED):
                 requests[one.incident_id].append(_unfinished(one))
-        failed = (
-            select(request.c.worker_id, request.c.begun_ns, request.c.error)
-            .where(request.c.worker_id.in_(worker_ids), request.c.outcome == FAILED)
-            .order_by(request.c.begun_ns.desc())
-        )
-        errors = connection.execute(failed.where(request.c.error.is_not(None))).all()
+        errors = _errors(connection, {row.worker_id: row.died_ns for row in rows})
         facts = facts_of(connection, worker_ids)
     return [
         Case(
@@ -128,16 +123,32 @@ def _load(engine: Engine, incident_ids: Sequence[int]) -> list[Case]:
             kind=row.kind,
             requests=tuple(requests[row.id]),
             facts=tuple(facts[row.worker_id]),
-            errors=tuple(
-                one.error
-                for one in errors
-                if one.worker_id == row.worker_id
-                and row.died_ns - ERRORS_NS <= one.begun_ns <= row.died_ns
-            )[:_MOST_ERRORS],
+            errors=tuple(errors.get(row.worker_id, ())[:_MOST_ERRORS]),
             **{name: getattr(row, name) for name in _WORKER},
         )
         for row in rows
     ]
+
+
+def _errors(connection: Connection, died_ns: Mapping[int, int]) -> dict[int, list[str]]:
+    """By worker the errors of its last requests, the last first."""
+    wanted = select(request.c.id, request.c.worker_id, request.c.begun_ns).where(
+        request.c.worker_id.in_(died_ns), request.c.outcome == FAILED
+    )
+    # Stacks are long: they are read only where they belong to the case.
+    last = [
+        row.id
+        for row in connection.execute(wanted.order_by(request.c.begun_ns.desc()))
+        if 0 <= died_ns[row.worker_id] - row.begun_ns <= ERRORS_NS
+    ]
+    found: dict[int, list[str]] = {}
+    for start in range(0, len(last), _CHUNK):
+        some = last[start : start + _CHUNK]
+        stacks = select(request.c.worker_id, request.c.error).where(request.c.id.in_(some))
+        stacks = stacks.where(request.c.error.is_not(None))
+        for row in connection.execute(stacks.order_by(request.c.begun_ns.desc())):
+            found.setdefault(row.worker_id, []).append(row.error)
+    return found
 
 
 _WORKER = ("host", "pid", "server", "revision", "started_ns", "signal", "exit_code")

@@ -60,14 +60,8 @@ class End(NamedTuple):
         return self.signal or f"exit code {self.exit_code}"
 
 
-class Sample(NamedTuple):
-    """The worker at one moment, seen from outside; None is what could not be read."""
-
-    before_s: float
-    rss: float | None
-    cpu_s: float | None
-    threads: float | None
-    descriptors: float | None
+#: The columns of the curve, after the seconds before the end.
+_COLUMNS = ("rss", "cpu_s", "threads", "descriptors")
 
 
 @dataclass(frozen=True)
@@ -126,17 +120,21 @@ class Readings:
         return found[-1] if found else None
 
     @cached_property
-    def samples(self) -> list[Sample]:
-        """The curve, the oldest first."""
+    def _samples(self) -> list[tuple[float, list[Any]]]:
+        """The curve as (seconds before the end, the whole row), the oldest first."""
         found = []
         for fact in self.case.all(evidence.CURVE):
             rows = fact.data.get("samples")
             for row in rows if isinstance(rows, list) else ():
-                if isinstance(row, list) and row and _finite(row[0]) is not None:
-                    values = [_finite(value) for value in row[:5]]
-                    values += [None] * (5 - len(values))
-                    found.append(Sample(values[0] or 0.0, *values[1:]))
-        return sorted(found, key=lambda sample: -sample.before_s)
+                before_s = _finite(row[0]) if isinstance(row, list) and row else None
+                if before_s is not None:
+                    found.append((before_s, row))
+        return sorted(found, key=lambda sample: -sample[0])
+
+    @cached_property
+    def _columns(self) -> dict[str, list[tuple[float, float]]]:
+        """The columns that were asked for: several rules ask for the same one."""
+        return {}
 
     @cached_property
     def curve(self) -> Fact | None:
@@ -145,8 +143,11 @@ class Readings:
 
     def column(self, name: str) -> list[tuple[float, float]]:
         """One column of the curve as (seconds before the end, value), where it was read."""
-        pairs = [(sample.before_s, getattr(sample, name)) for sample in self.samples]
-        return [(before_s, value) for before_s, value in pairs if value is not None]
+        if name not in self._columns:
+            at = 1 + _COLUMNS.index(name)
+            values = [(ago_s, _finite(row[at])) for ago_s, row in self._samples if len(row) > at]
+            self._columns[name] = [(ago_s, value) for ago_s, value in values if value is not None]
+        return self._columns[name]
 
     def rise(self, name: str, since_s: float = math.inf) -> tuple[float, float] | None:
         """The lowest and the last value of a column in the last ``since_s`` seconds."""
@@ -208,12 +209,15 @@ _THREAD = re.compile(r"^(?:Current )?[Tt]hread (0x[0-9a-fA-F]{1,16}|\d{1,20})\b.
 
 
 def _finite(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    # A million values are looked at where thousands of incidents are: this is quicker than
+    # isinstance, and a bool is no number.
+    if type(value) is not float and type(value) is not int:
         return None
     try:
-        return float(value) if math.isfinite(value) else None
+        found = float(value)
     except OverflowError:
         return None
+    return found if math.isfinite(found) else None
 
 
 def _end(fact: Fact) -> End | None:
