@@ -67,11 +67,11 @@ def applications(engine: Engine) -> list[tuple[int, str]]:
         return [(row.id, row.name) for row in rows]
 
 
-def hosts(engine: Engine, app_id: int) -> list[str]:
-    """The hosts on which the application was seen."""
-    statement = select(worker.c.host).where(worker.c.application_id == app_id).distinct()
+def first_seen(engine: Engine, app_id: int) -> int | None:
+    """When the application's first worker began, nanoseconds of the epoch."""
+    statement = select(func.min(worker.c.started_ns)).where(worker.c.application_id == app_id)
     with engine.connect() as connection:
-        return sorted(connection.execute(statement).scalars())
+        return connection.execute(statement).scalar()
 
 
 def closed_page(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from standfast.diagnose.words import duration, moment, size
-from standfast.store.period import DAY_NS, Period
+from standfast.store.period import Period
 
 _MOST_BARS = 400
 _LEAST = 1.5
@@ -50,11 +50,6 @@ def over_time(counts: Iterable[tuple[int, int]], step_ns: int, period: Period, n
         title = f"{count} from {_minute(at * step_ns)}"
         bars.append(Bar((at - start) * width, 100 - height, width * 0.86, height, title))
     return Bars(bars, highest, sum(shown.values()), start * step_ns, (end + 1) * step_ns)
-
-
-def step_for(period: Period, length_ns: int) -> int:
-    """The width of a bar for crashes: days, where the roll-ups are not finer by need."""
-    return max(length_ns, DAY_NS) if period.since_ns is None else length_ns
 
 
 class Flight(NamedTuple):

@@ -11,9 +11,10 @@ from starlette.responses import RedirectResponse, Response
 
 from standfast.diagnose.page import headline
 from standfast.diagnose.verdict import PeriodVerdict, combine
-from standfast.store.listing import Wanted, applications, error_groups, flying
+from standfast.store.listing import Wanted, applications, error_groups, first_seen, flying
+from standfast.store.period import Period
 from standfast.store.series import points
-from standfast.web.charts import Bars, over_time, step_for
+from standfast.web.charts import Bars, over_time
 from standfast.web.judgements import Known
 from standfast.web.rendering import bare_page, page
 from standfast.web.site import site_of
@@ -47,11 +48,11 @@ def overview(visit: Visit) -> Response:
     engine, now_ns = visit.site.engine, time.time_ns()
     period = visit.selection.period
     known = chosen(visit)
+    if period.since_ns is None:  # what has run for an hour shall not be one bar a day wide
+        period = Period(first_seen(engine, visit.app[0]), period.until_ns)
     length_ns, counted = points(engine, visit.app[0], period, visit.selection.route)
     charts: Mapping[str, Bars] = {
-        "crashes": over_time(
-            [(each.died_ns, 1) for each in known], step_for(period, length_ns), period, now_ns
-        ),
+        "crashes": over_time([(each.died_ns, 1) for each in known], length_ns, period, now_ns),
         "requests": over_time([(p.start_ns, p.count) for p in counted], length_ns, period, now_ns),
         "slow": over_time([(p.start_ns, p.slow) for p in counted], length_ns, period, now_ns),
         "errors": over_time([(p.start_ns, p.failed) for p in counted], length_ns, period, now_ns),
@@ -62,7 +63,6 @@ def overview(visit: Visit) -> Response:
         visit,
         "overview.html",
         charts=charts,
-        length_ns=length_ns,
         verdict=verdict,
         headline=headline(verdict),
         newest=known[:_NEWEST],

@@ -21,6 +21,7 @@ _SUMS = ("count", "failed", "slow", "duration_ns", "cpu_ns", "sent")
 #: Each span, of which one it is made, and how many of those it holds.
 _SPANS = (("hour", "rollup", "minute", 60), ("day", "rollup_hour", "hour", 24))
 _LISTED = ("route_id", "place", "status", "worker_id")
+_SEARCHED = ("uri", "client", "user_agent")
 
 
 def upgrade() -> None:
@@ -48,6 +49,12 @@ def upgrade() -> None:
         "request",
         ["application_id", "outcome", "duration_ns", "begun_ns", *_LISTED],
     )
+    if op.get_bind().dialect.name == "sqlite":
+        op.create_index(
+            "ix_request_search",
+            "request",
+            ["outcome", "application_id", "begun_ns", "duration_ns", *_LISTED, *_SEARCHED],
+        )
     op.drop_index("ix_request_application_id_outcome_begun_ns", "request")
     op.drop_index("ix_request_outcome_begun_ns", "request")
 
@@ -129,6 +136,8 @@ def downgrade() -> None:
         ["application_id", "outcome", "begun_ns"],
     )
     op.create_index(None, "request", ["outcome", "begun_ns"])
+    if op.get_bind().dialect.name == "sqlite":
+        op.drop_index("ix_request_search", "request")
     op.drop_index("ix_request_duration", "request")
     op.drop_index("ix_request_listing", "request")
     with op.batch_alter_table("request") as table:
