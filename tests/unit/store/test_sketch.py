@@ -31,6 +31,16 @@ def test_merged_sketches_equal_the_sketch_of_everything(
     assert merged.quantile(q) == Sketch(others + some).quantile(q)
 
 
+@given(st.lists(durations | st.just([]), max_size=5))
+def test_many_sketches_at_once_are_merged_as_one_by_one(parts: list[list[int]]) -> None:
+    one_by_one = Sketch()
+    for part in parts:
+        one_by_one.merge(Sketch(part))
+    assert Sketch.merged([Sketch(part).to_bytes() for part in parts]).to_bytes() == (
+        one_by_one.to_bytes()
+    )
+
+
 @given(durations)
 def test_bytes_bring_the_same_sketch_back(values: list[int]) -> None:
     data = Sketch(values).to_bytes()
@@ -48,11 +58,12 @@ def test_large_counts_survive_the_bytes(value: int, count: int) -> None:
 
 @given(st.binary(max_size=30))
 def test_bytes_that_are_no_sketch_are_refused_or_read_but_never_crash(data: bytes) -> None:
-    try:
-        sketch = Sketch.from_bytes(data)
-    except ValueError:
-        return
-    assert sketch.count >= 0
+    for read in (Sketch.from_bytes, lambda one: Sketch.merged([b"", one])):
+        try:
+            sketch = read(data)
+        except ValueError:
+            continue
+        assert sketch.count >= 0
 
 
 def test_a_thousand_durations_of_a_route_take_less_than_a_kilobyte() -> None:
