@@ -127,31 +127,14 @@ def _first_of_each_cause(period: PeriodVerdict) -> dict[str, Any]:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("standfast.diagnose", "pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        line=harmless,
-        lines=_harmless_lines,
-        moment=moment,
-        numbers=json.dumps,
-        clock=_clock,
-        duration=duration,
-        percent=percent,
-        plural=plural,
-        sure=word_for,
-    )
+    environment = templates("standfast.diagnose", "pages")
+    environment.filters.update(facts=_fact_lines, numbers=json.dumps, clock=_clock)
     return environment.get_template("verdict.html")
 
 
-def _harmless_lines(text: str) -> str:
-    """As ``harmless``, but line ends stay and very long texts lose their end."""
-    cut = text[:_LONGEST_FACT] + ("\n…" if len(text) > _LONGEST_FACT else "")
-    return "\n".join(map(harmless, cut.split("\n")))
+def _fact_lines(text: str) -> str:
+    """A page to hand over has many facts: none of them is shown at any length."""
+    return lines(text, _LONGEST_FACT)
 
 
 def _clock(ns: int) -> str:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from sqlalchemy import Connection, Engine, Row, func, select
+from sqlalchemy import Connection, Engine, Row, Select, func, select
 
-from standfast.store.evidence import TRACEBACK, facts_of
+from standfast.store.evidence import TRACEBACK
 from standfast.store.period import ALWAYS, HOUR_NS, Period
 from standfast.store.tables import (
     FAILED,
     SLOW,
     UNFINISHED,
     application,
+    evidence,
     incident,
     ordinary_request,
     request,
@@ -30,6 +32,8 @@ from .suspects import CERTAIN, Exposure, Incident, Request
 #: So many closed requests of a route are looked at to find what sets the deadly ones apart.
 SAMPLE = 5_000
 _MOST_NS = 2**63 - 1
+#: What is read of a request that was in flight.
+_TOLD = ("id", "incident_id", "begun_ns", "thread", "method", "uri", "client", "user_agent")
 _DAY_HOURS = 24
 
 
@@ -74,24 +78,35 @@ def traffic(
 def _incidents(
     connection: Connection, app_id: int, period: Period, excluded: Collection[int]
 ) -> tuple[list[Incident], list[tuple[int, list[int]]]]:
-    deaths = connection.execute(
-        select(incident)
-        .where(incident.c.application_id == app_id, *period.covers(incident.c.died_ns))
-        .order_by(incident.c.died_ns.desc(), incident.c.id.desc())
-    ).all()
-    deaths = [death for death in deaths if death.id not in excluded]
+    within = (incident.c.application_id == app_id, *period.covers(incident.c.died_ns))
+    cleared = set(excluded)
+    deaths = [
+        death
+        for death in connection.execute(
+            select(incident)
+            .where(*within)
+            .order_by(incident.c.died_ns.desc(), incident.c.id.desc())
+        )
+        if death.id not in cleared
+    ]
     taken: dict[int, list[Row[Any]]] = {death.id: [] for death in deaths}
-    unfinished = (
-        select(request, route.c.template)
+    unfinished: Select[Any] = (
+        select(*[request.c[name] for name in _TOLD], route.c.template)
         .join(route, route.c.id == request.c.route_id)
         .join(incident, incident.c.id == request.c.incident_id)
-        .where(request.c.outcome == UNFINISHED, incident.c.application_id == app_id)
+        .where(request.c.outcome == UNFINISHED, *within)
         .order_by(request.c.begun_ns, request.c.id)
     )
     for row in connection.execute(unfinished):
         if row.incident_id in taken:
             taken[row.incident_id].append(row)
-    crashed = _crashing_threads(connection, [death.worker_id for death in deaths])
+    crashed = _crashing_threads(
+        connection,
+        select(evidence.c.worker_id, evidence.c.data)
+        .join(incident, incident.c.worker_id == evidence.c.worker_id)
+        .where(evidence.c.kind == TRACEBACK, *within)
+        .order_by(evidence.c.at_ns, evidence.c.id),
+    )
     found = []
     for death in deaths:
         thread = crashed.get(death.worker_id)
@@ -99,12 +114,12 @@ def _incidents(
     return found, [(death.id, [row.id for row in taken[death.id]]) for death in deaths]
 
 
-def _crashing_threads(connection: Connection, worker_ids: Sequence[int]) -> Mapping[int, int]:
+def _crashing_threads(connection: Connection, tracebacks: Select[Any]) -> Mapping[int, int]:
     found = {}
-    for worker_id, facts in facts_of(connection, worker_ids).items():
-        for fact in facts:
-            if fact.kind == TRACEBACK and isinstance(fact.data.get("thread"), int):
-                found[worker_id] = fact.data["thread"]
+    for row in connection.execute(tracebacks):
+        thread = json.loads(row.data).get("thread")
+        if isinstance(thread, int):
+            found[row.worker_id] = thread
     return found
 
 
