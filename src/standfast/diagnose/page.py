@@ -10,15 +10,16 @@ import json
 from functools import cache
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from standfast import __version__
 
 from .suspects import Ranking
+from .templates import lines, templates
 from .verdict import PARTIES, PeriodVerdict
 from .verdict.causes import UNDETERMINED
-from .verdict.finding import LADDER, WORDS, word_for
-from .words import duration, harmless, moment, percent, plural
+from .verdict.finding import LADDER, WORDS
+from .words import moment, plural
 
 _BARS = 40
 _LONGEST_FACT = 6_000

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, Row, case, func, or_, select
 
 from .period import ALWAYS, Period
-from .queries import on_route, whole_requests
+from .queries import on_route, whole_incidents, whole_requests, with_requests
 from .tables import FAILED, OPEN, SEARCHED, application, incident, request, route, worker
 
 #: What requests may be sorted by.
@@ -144,30 +144,11 @@ def one_request(engine: Engine, app_id: int, name: str) -> Row[Any] | None:
         return connection.execute(statement.limit(1)).first()
 
 
-def incident_page(engine: Engine, ids: Sequence[int]) -> list[tuple[Row[Any], list[Row[Any]]]]:
+def incident_page(engine: Engine, ids: Sequence[int]) -> list[tuple[Any, list[Any]]]:
     """These incidents, in this order, each with the requests that were in flight."""
-    statement = (
-        select(
-            incident.c.id,
-            incident.c.died_ns,
-            incident.c.kind,
-            application.c.name.label("app"),
-            worker.c.host,
-            worker.c.pid,
-            worker.c.signal,
-            worker.c.exit_code,
-        )
-        .join(worker, worker.c.id == incident.c.worker_id)
-        .join(application, application.c.id == incident.c.application_id)
-        .where(incident.c.id.in_(ids))
-    )
-    taken: dict[int, list[Row[Any]]] = {number: [] for number in ids}
-    with engine.connect() as connection:
-        rows: dict[int, Any] = {row.id: row for row in connection.execute(statement)}
-        begun = whole_requests().where(request.c.incident_id.in_(ids)).order_by(request.c.begun_ns)
-        for one in connection.execute(begun):
-            taken[one.incident_id].append(one)
-    return [(rows[number], taken[number]) for number in ids if number in rows]
+    rows = with_requests(engine, whole_incidents().where(incident.c.id.in_(ids)))
+    by_id = {row.id: (row, taken) for row, taken in rows}
+    return [by_id[number] for number in ids if number in by_id]
 
 
 def _in_order(connection: Connection, ids: Sequence[int]) -> list[Row[Any]]:

@@ -28,22 +28,8 @@ class Filter:
 
 def incidents(engine: Engine, wanted: Filter) -> list[tuple[Any, list[Any]]]:
     """Incidents, the newest first, each with the requests that its worker left unfinished."""
-    statement = (
-        select(
-            incident.c.id,
-            incident.c.died_ns,
-            incident.c.kind,
-            application.c.name.label("app"),
-            worker.c.host,
-            worker.c.pid,
-            worker.c.signal,
-            worker.c.exit_code,
-        )
-        .join(worker, worker.c.id == incident.c.worker_id)
-        .join(application, application.c.id == incident.c.application_id)
-        .order_by(incident.c.died_ns.desc(), incident.c.id.desc())
-        .limit(wanted.limit)
-    )
+    newest = (incident.c.died_ns.desc(), incident.c.id.desc())
+    statement = whole_incidents().order_by(*newest).limit(wanted.limit)
     statement = statement.where(*_conditions(wanted, incident.c.died_ns))
     if wanted.incident_id is not None:
         statement = statement.where(incident.c.id == wanted.incident_id)
@@ -54,15 +40,18 @@ def incidents(engine: Engine, wanted: Filter) -> list[tuple[Any, list[Any]]]:
             .where(on_route(wanted.route))
         )
         statement = statement.where(incident.c.id.in_(there))
+    return with_requests(engine, statement)
+
+
+def with_requests(engine: Engine, incidents: Select[Any]) -> list[tuple[Any, list[Any]]]:
+    """What a statement over ``whole_incidents`` finds, each with what was in flight."""
     with engine.connect() as connection:
-        found = connection.execute(statement).all()
-        requests: dict[int, list[Any]] = {row.id: [] for row in found}
-        begun = (
-            whole_requests().where(request.c.incident_id.in_(requests)).order_by(request.c.begun_ns)
-        )
-        for row in connection.execute(begun):
-            requests[row.incident_id].append(row)
-    return [(row, requests[row.id]) for row in found]
+        found = connection.execute(incidents).all()
+        taken: dict[int, list[Any]] = {row.id: [] for row in found}
+        begun = whole_requests().where(request.c.incident_id.in_(taken))
+        for row in connection.execute(begun.order_by(request.c.begun_ns)):
+            taken[row.incident_id].append(row)
+    return [(row, taken[row.id]) for row in found]
 
 
 def closed(engine: Engine, outcome: str, wanted: Filter) -> Sequence[Row[Any]]:
@@ -93,6 +82,24 @@ def _conditions(wanted: Filter, moment: ColumnElement[int]) -> list[ColumnElemen
     if wanted.since_ns is not None:
         conditions.append(moment >= wanted.since_ns)
     return conditions
+
+
+def whole_incidents() -> Select[Any]:
+    """What every list of incidents shows of them, their application's and their worker's."""
+    return (
+        select(
+            incident.c.id,
+            incident.c.died_ns,
+            incident.c.kind,
+            application.c.name.label("app"),
+            worker.c.host,
+            worker.c.pid,
+            worker.c.signal,
+            worker.c.exit_code,
+        )
+        .join(worker, worker.c.id == incident.c.worker_id)
+        .join(application, application.c.id == incident.c.application_id)
+    )
 
 
 def whole_requests() -> Select[Any]:

@@ -1,26 +1,21 @@
-"""From what a view found to a page: the templates and what they write with.
-
-Everything recorded is hostile text. Jinja2 escapes markup; ``line`` and ``lines`` what would act
-on a screen, hide itself, or change the order in which it is read.
-"""
+"""From what a view found to a page. Recorded texts go through filters, see
+``diagnose.templates``, or through ``short``."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from standfast import __version__
-from standfast.diagnose.verdict.finding import word_for
-from standfast.diagnose.words import duration, harmless, moment, percent, plural, size
+from standfast.diagnose.templates import templates
+from standfast.diagnose.words import harmless, moment
 
 from .visits import Visit, form_seal
-
-_LONGEST = 64 * 1024
 
 
 def page(visit: Visit, template: str, status: int = 200, **context: Any) -> HTMLResponse:
@@ -60,12 +55,6 @@ def when(ns: int | None, precise: bool = False) -> Markup:
     return Markup('<time datetime="{}" title="{} UTC"{}>{}</time>').format(iso, shown, name, shown)
 
 
-def lines(text: str) -> str:
-    """As ``harmless``, but line ends stay and what is beyond all measure is cut."""
-    cut = text[:_LONGEST] + ("\n…" if len(text) > _LONGEST else "")
-    return "\n".join(map(harmless, cut.split("\n")))
-
-
 def short(text: str, limit: int = 160) -> str:
     """One line of at most so many characters, made harmless; its middle goes."""
     shown = harmless(text[: 4 * limit])
@@ -83,24 +72,6 @@ def number(count: float) -> str:
 @cache
 def environment() -> Environment:
     """The templates of this package."""
-    made = Environment(
-        loader=PackageLoader("standfast.web", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters.update(
-        line=harmless,
-        lines=lines,
-        short=short,
-        when=when,
-        iso=moment,
-        duration=duration,
-        percent=percent,
-        plural=plural,
-        size=size,
-        number=number,
-        sure=word_for,
-    )
+    made = templates("standfast.web", "templates")
+    made.filters.update(short=short, when=when, number=number)
     return made
