@@ -114,7 +114,7 @@ def cookies(known: Known) -> st.SearchStrategy[bytes]:
     )
 
 
-@settings(max_examples=800, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=500, suppress_health_check=list(HealthCheck), database=None)
 @given(data=st.data())
 def test_no_request_makes_the_server_fail(known: Known, data: st.DataObject) -> None:
     method, body = data.draw(methods), b""
