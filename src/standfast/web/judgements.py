@@ -13,18 +13,21 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Engine, func, select
 
-from standfast.diagnose.verdict import Case, Judged, judge, load
+from standfast.diagnose.verdict import Case, Judged, PeriodVerdict, combine, judge, load
 from standfast.store.period import ALWAYS, Period
 from standfast.store.tables import evidence, incident
 
 #: So long what was found is taken for true, in seconds.
 FRESH_S = 1.0
 _CHUNK = 400
+#: So many sums over periods are kept: pages ask for the same few again and again.
+_MOST_VERDICTS = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Known:
-    """One incident and the verdict on it. ``routes`` are those that were in flight."""
+    """One incident and the verdict on it, another object when it is judged anew. ``routes`` are
+    those that were in flight."""
 
     id: int
     app_id: int
@@ -51,6 +54,8 @@ class Judgements:
         self._seen: tuple[object, ...] = ()
         self._evidence = 0
         self._ordered: dict[int, list[Known]] = {}
+        self._verdicts: dict[object, PeriodVerdict] = {}
+        self._verdicts_lock = threading.Lock()
 
     @property
     def version(self) -> tuple[object, ...]:
@@ -82,6 +87,18 @@ class Judgements:
                 return
             if until_ns is None or known.died_ns < until_ns:
                 yield known
+
+    def verdict(self, app: str, since_ns: int | None, known: Sequence[Known]) -> PeriodVerdict:
+        """What the verdicts on these incidents come to."""
+        key = (app, tuple(known))
+        found = self._verdicts.get(key)
+        if found is None:
+            found = combine(app, None, [each.judged for each in known])
+            with self._verdicts_lock:
+                self._verdicts[key] = found
+                while len(self._verdicts) > _MOST_VERDICTS:
+                    del self._verdicts[next(iter(self._verdicts))]
+        return replace(found, since_ns=since_ns)
 
     def one(self, app_id: int, incident_id: int) -> Known | None:
         """One incident, None where the application has none of this number."""

@@ -1,37 +1,32 @@
-"""Rankings of suspects, made beside the pages: one of many incidents takes a second or more."""
+"""Rankings of suspects, made beside the pages: one of many incidents takes seconds."""
 
 from __future__ import annotations
 
+import logging
+import subprocess
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from standfast.diagnose.suspects import Ranking, rank
-from standfast.diagnose.traffic import traffic
 from standfast.store.period import Period
 
+from . import ranker
+from .judgements import Judgements
+from .ranker import Ranked, Wanted
+
+_log = logging.getLogger("standfast.web")
 #: A page waits this long for a ranking before it says that one is being made, in seconds.
 PATIENCE_S = 0.05
 #: Exposure grows while nobody dies: a ranking older than this is made anew, in seconds.
 STALE_S = 60.0
-_SUSPECTS = 50
+#: Up to so many incidents a ranking takes less time than to start a process for it.
+_FEW = 200
 #: So many rankings are kept; a person looks at few periods.
 _MOST = 64
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A ranking, None where there is nobody to suspect. ``culprits`` has by incident and request
-    (their numbers in the store) the probability that this request was it."""
-
-    ranking: Ranking | None
-    incidents: int
-    culprits: dict[int, dict[int, float]]
-    made_ns: int
 
 
 @dataclass
@@ -45,24 +40,31 @@ class _Entry:
 class Rankings:
     """The rankings that were asked for. Any thread may ask."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, judgements: Judgements) -> None:
         self._engine = engine
+        self._judgements = judgements
         self._pool = ThreadPoolExecutor(1, "ranking")
         self._lock = threading.Lock()
         self._entries: dict[tuple[int, str], _Entry] = {}
+        self._child: subprocess.Popen[bytes] | None = None
+        self._closed = False
 
     def of(
         self,
         app: tuple[int, str],
         name: str,
         period: Period,
-        excluded: Sequence[int],
-        version: object,
+        patience_s: float = PATIENCE_S,
     ) -> Ranked | None:
-        """The last ranking for a period of an application, None where the first is being made.
+        """The ranking for a period of an application: the last one, where a new one takes longer
+        than ``patience_s`` seconds, and None where there is no last one.
 
-        ``name`` stands for the period however its ends move, ``version`` for the incidents in it.
+        ``name`` stands for the period however its ends move.
         """
+        known = list(self._judgements.of(app[0], period))
+        version = self._judgements.version
+        cleared = sorted(self._judgements.verdict(app[1], None, known).clears_requests())
+        wanted = Wanted(app[1], period, cleared)
         key = (app[0], name)
         with self._lock:
             entry = self._entries.get(key)
@@ -71,36 +73,49 @@ class Rankings:
                 entry.future.done()
                 and (entry.version != version or now_s - entry.asked_s > STALE_S)
             ):
-                future = self._pool.submit(_make, self._engine, app[1], period, excluded)
+                beside = len(known) > _FEW
+                future = self._pool.submit(self._beside if beside else self._here, wanted)
+                future.add_done_callback(self._told)
                 last = _result(entry) if entry is not None else None
                 entry = self._entries[key] = _Entry(version, now_s, future, last)
                 while len(self._entries) > _MOST:
                     # Nobody waits for it any more: many periods must not queue up behind it.
                     self._entries.pop(min(self._entries, key=self._age)).future.cancel()
-        wait([entry.future], PATIENCE_S)
-        return _result(entry)
+        return _result(entry, patience_s)
 
     def close(self) -> None:
         """Ends the work that nobody waits for any more."""
+        with self._lock:
+            self._closed = True
+            if self._child is not None:
+                self._child.kill()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _here(self, wanted: Wanted) -> Ranked:
+        return ranker.make(self._engine, wanted)
+
+    def _beside(self, wanted: Wanted) -> Ranked:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the dashboard has been closed")
+            child = self._child = ranker.start()
+        try:
+            return ranker.talk(child, self._engine, wanted)
+        finally:
+            with self._lock:
+                self._child = None
+
+    def _told(self, future: Future[Ranked]) -> None:
+        """A ranking that fails must not fail in silence."""
+        if not future.cancelled() and not self._closed and (error := future.exception()):
+            _log.error("the suspects cannot be ranked", exc_info=error)
 
     def _age(self, key: tuple[int, str]) -> float:
         return self._entries[key].asked_s
 
 
-def _result(entry: _Entry) -> Ranked | None:
-    if entry.future.done() and not entry.future.cancelled() and not entry.future.exception():
-        return entry.future.result()
+def _result(entry: _Entry, patience_s: float = 0.0) -> Ranked | None:
+    """The last ranking where the new one is not there in time, was called off or has failed."""
+    with suppress(Exception):
+        return entry.future.result(patience_s)
     return entry.last
-
-
-def _make(engine: Engine, app: str, period: Period, excluded: Sequence[int]) -> Ranked:
-    found = traffic(engine, app, period, excluded)
-    if found is None:
-        return Ranked(None, 0, {}, time.time_ns())
-    ranking = rank(found.incidents, found.exposure, limit=_SUSPECTS)
-    culprits = {
-        incident_id: dict(zip(requests, probabilities, strict=True))
-        for (incident_id, requests), probabilities in zip(found.ids, ranking.culprits, strict=True)
-    }
-    return Ranked(ranking, len(found.incidents), culprits, time.time_ns())

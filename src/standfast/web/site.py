@@ -23,7 +23,7 @@ class Site:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.judgements = Judgements(engine)
-        self.rankings = Rankings(engine)
+        self.rankings = Rankings(engine, self.judgements)
         self._key = signing_key(engine)
 
     def signed(self, text: str, purpose: str) -> str:

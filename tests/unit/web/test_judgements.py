@@ -14,6 +14,7 @@ from standfast.store.listing import applications
 from standfast.store.period import Period
 from standfast.store.tables import incident
 from standfast.web import judgements
+from standfast.web import rankings as web_rankings
 from standfast.web.judgements import Judgements
 from standfast.web.rankings import Rankings
 from tests.unit.watch.journals import START_NS, House, dead
@@ -78,16 +79,20 @@ def test_a_period_has_the_incidents_within_it_and_no_others(house: House) -> Non
     assert known.one(app_id + 1, 1) is None
 
 
-def test_a_ranking_is_made_beside_the_page_and_again_when_there_is_more(house: House) -> None:
+@pytest.mark.parametrize("few", [200, 0], ids=["in this process", "in a process of its own"])
+def test_a_ranking_is_made_beside_the_page_and_again_when_there_is_more(
+    house: House, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_rankings, "_FEW", few)
     crash(house, 4001)
     (app,) = applications(house.engine)
-    rankings = Rankings(house.engine)
+    rankings = Rankings(house.engine, Judgements(house.engine))
     try:
         seen = []
         for version in (1, 2):
             end = time.monotonic() + 20
             while time.monotonic() < end:
-                found = rankings.of(app, "all", Period(), (), version)
+                found = rankings.of(app, "all", Period())
                 if found is not None and found.incidents == version:
                     break
                 time.sleep(0.05)
@@ -99,3 +104,23 @@ def test_a_ranking_is_made_beside_the_page_and_again_when_there_is_more(house: H
         assert set(found.culprits) == {1, 2}
     finally:
         rankings.close()
+
+
+def test_a_patient_page_waits_for_the_ranking_and_an_end_waits_for_nobody(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_rankings, "_FEW", 0)
+    crash(house, 4001)
+    (app,) = applications(house.engine)
+    rankings = Rankings(house.engine, Judgements(house.engine))
+    assert rankings.of(app, "all", Period(), 0.0) is None
+    found = rankings.of(app, "all", Period(), 20.0)
+    assert found is not None
+    assert found.incidents == 1
+    crash(house, 4002)
+    again = rankings.of(app, "all", Period(), 0.0)
+    assert again == found, "the last one, while the next is being made"
+    began = time.monotonic()
+    rankings.close()
+    assert rankings.of(app, "all", Period(), 20.0) == found
+    assert time.monotonic() - began < 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, select
@@ -138,14 +139,14 @@ def combine(app: str | None, since_ns: int | None, judged: Iterable[Judged]) -> 
     sureness: dict[str, float] = defaultdict(float)
     guilty: Counter[str] = Counter()
     last_guilty: dict[str, tuple[int, Unfinished]] = {}
-    examples: dict[str, list[Judged]] = defaultdict(list)
+    of_cause: dict[str, list[Judged]] = defaultdict(list)
     for each in judged:
         case, verdict = each
         by_id[case.incident_id] = verdict
         name = verdict.cause.name
         times[name].append(case.died_ns)
         sureness[name] += verdict.confidence
-        examples[name] = sorted([*examples[name], each], key=_surest)[:_EXAMPLES_EACH]
+        of_cause[name].append(each)
         for request in case.requests:
             if request.name == verdict.culprit:
                 route = f"{request.method} {request.route}"
@@ -175,7 +176,11 @@ def combine(app: str | None, since_ns: int | None, judged: Iterable[Judged]) -> 
         parties,
         tuple(causes),
         tuple(CulpritCount(route, n, last_guilty[route][1]) for route, n in guilty.most_common()),
-        tuple(example for each in causes for example in examples[each.cause.name]),
+        tuple(
+            example
+            for each in causes
+            for example in nsmallest(_EXAMPLES_EACH, of_cause[each.cause.name], key=_surest)
+        ),
         by_id,
         tuple(moments),
     )

@@ -20,7 +20,7 @@ from standfast.web.rendering import page
 from standfast.web.selection import PAGE_SIZE
 from standfast.web.visits import Visit, about_app
 
-from .overview import chosen, verdict_of
+from .overview import chosen
 
 ORDERS = {
     "time": lambda known: (known.died_ns, known.id),
@@ -86,11 +86,7 @@ def incident(visit: Visit) -> Response:
 
 def _suspicion(visit: Visit, number: int) -> dict[int, float]:
     """How likely each request in flight was it, weighed over all incidents, where known."""
-    everything = list(visit.site.judgements.of(visit.app[0]))
-    cleared = sorted(verdict_of(visit, everything).clears_requests())
-    ranked = visit.site.rankings.of(
-        visit.app, "all", ALWAYS, cleared, visit.site.judgements.version
-    )
+    ranked = visit.site.rankings.of(visit.app, "all", ALWAYS)
     return ranked.culprits.get(number, {}) if ranked is not None else {}
 
 

@@ -12,9 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from standfast.diagnose.page import render
-from standfast.diagnose.suspects import rank
-from standfast.diagnose.traffic import traffic
-from standfast.diagnose.verdict import Judged, PeriodVerdict, combine, load
+from standfast.diagnose.verdict import Judged, PeriodVerdict, load
 from standfast.store import people
 from standfast.store.listing import applications
 from standfast.store.period import Period
@@ -23,7 +21,8 @@ from standfast.web.rendering import page
 from standfast.web.site import Site, site_of
 from standfast.web.visits import Visit, about_app, field
 
-_SUSPECTS = 6
+#: Whoever wants the report waits for its ranking, but not for ever, in seconds.
+_PATIENCE_S = 60.0
 #: How long a link may last, in seconds, by what the form calls it.
 LASTING = {"1": 86_400, "7": 7 * 86_400, "30": 30 * 86_400}
 
@@ -31,7 +30,7 @@ LASTING = {"1": 86_400, "7": 7 * 86_400, "30": 30 * 86_400}
 @about_app()
 def report(visit: Visit) -> Response:
     """The verdict on the selected period as one self-contained file."""
-    response = _page(visit.site, visit.app, visit.selection.period)
+    response = _page(visit.site, visit.app, visit.selection.period, visit.selection.name)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", visit.app[1]) or "application"
     response.headers["Content-Disposition"] = f'attachment; filename="standfast-{name}.html"'
     return response
@@ -75,14 +74,16 @@ def shared(request: Request) -> Response:
     found = _application(site, share.app) if share is not None else None
     if share is None or found is None:
         raise HTTPException(404, "This link has ended, or never was one.")
-    return _page(site, found, Period(share.since_ns, share.until_ns))
+    period = Period(share.since_ns, share.until_ns)
+    return _page(site, found, period, f"{share.since_ns}-{share.until_ns}")
 
 
-def _page(site: Site, app: tuple[int, str], period: Period) -> HTMLResponse:
+def _page(site: Site, app: tuple[int, str], period: Period, name: str) -> HTMLResponse:
     verdict = _verdict(site, app, period)
-    known = traffic(site.engine, app[1], period, verdict.clears_requests())
-    ranking = rank(known.incidents, known.exposure, limit=_SUSPECTS) if known else None
-    text = render(verdict, ranking, time.time_ns())
+    ranked = site.rankings.of(app, name, period, _PATIENCE_S)
+    if ranked is None:
+        raise HTTPException(503, "The report is being made: ask again in a moment.")
+    text = render(verdict, ranked.ranking, time.time_ns())
     styles = "".join(
         f" 'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
         for style in re.findall(r"<style>(.*?)</style>", text, re.DOTALL)[:1]
@@ -97,8 +98,8 @@ def _application(site: Site, name: str) -> tuple[int, str] | None:
 
 def _verdict(site: Site, app: tuple[int, str], period: Period) -> PeriodVerdict:
     """The verdict on a period, its examples with all their facts."""
-    known = site.judgements.of(app[0], period)
-    verdict = combine(app[1], period.since_ns, [each.judged for each in known])
+    known = list(site.judgements.of(app[0], period))
+    verdict = site.judgements.verdict(app[1], period.since_ns, known)
     whole = {
         case.incident_id: case
         for case in load(site.engine, [each.case.incident_id for each in verdict.examples])

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from standfast.diagnose.page import headline
-from standfast.diagnose.verdict import PeriodVerdict, combine
+from standfast.diagnose.verdict import PeriodVerdict
 from standfast.store.listing import Wanted, applications, error_groups, first_seen, flying
 from standfast.store.period import Period
 from standfast.store.series import points
@@ -89,7 +89,7 @@ def chosen(visit: Visit) -> list[Known]:
 def verdict_of(visit: Visit, known: list[Known]) -> PeriodVerdict:
     """What the verdicts on these incidents come to."""
     since_ns = visit.selection.period.since_ns
-    return combine(visit.app[1], since_ns, [each.judged for each in known])
+    return visit.site.judgements.verdict(visit.app[1], since_ns, known)
 
 
 def _on(wanted: str, route: str) -> bool:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from standfast.web.rankings import Ranked
+from standfast.web.ranker import Ranked
 from standfast.web.rendering import page
 from standfast.web.visits import Visit, about_app
-
-from .overview import verdict_of
 
 
 @about_app()
@@ -24,9 +22,5 @@ def suspects(visit: Visit) -> Response:
 def ranked_for(visit: Visit) -> Ranked | None:
     """The ranking of the selected period. Traffic is not counted by host: a filter by host, or
     by route, has no meaning here."""
-    selection, judgements = visit.selection, visit.site.judgements
-    known = list(judgements.of(visit.app[0], selection.period))
-    cleared = sorted(verdict_of(visit, known).clears_requests())
-    return visit.site.rankings.of(
-        visit.app, selection.name, selection.period, cleared, judgements.version
-    )
+    selection = visit.selection
+    return visit.site.rankings.of(visit.app, selection.name, selection.period)
