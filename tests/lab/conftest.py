@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,14 @@ import pytest
 from standfast.lab import Lab, LabPlan, LabServer
 from standfast.lab.commands import missing
 
+#: Two checkouts on one machine are two labs, which do not know of each other.
+_CHECKOUT = zlib.crc32(str(Path(__file__)).encode())
+SITE = f"tests-{_CHECKOUT:08x}"
+NETWORK = f"10.{64 + _CHECKOUT % 64}.{_CHECKOUT // 64 % 256}"
 SERVERS = (
-    LabServer("one", "10.87.0.11"),
-    LabServer("two", "10.87.0.12"),
-    LabServer("three", "10.87.0.13"),
+    LabServer("one", f"{NETWORK}.11"),
+    LabServer("two", f"{NETWORK}.12"),
+    LabServer("three", f"{NETWORK}.13"),
 )
 
 
@@ -63,7 +68,7 @@ def lab(admin: Admin) -> Iterator[Lab]:
             pytest.fail(lacking)
         pytest.skip(lacking)
     key = admin.key.with_suffix(".pub").read_text().strip()
-    found = Lab(LabPlan("tests", SERVERS, (key,)))
+    found = Lab(LabPlan(SITE, SERVERS, (key,)))
     found.down()  # what a run that was killed has left
     found.up()
     yield found

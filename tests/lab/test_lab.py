@@ -10,9 +10,10 @@ import pytest
 from standfast.errors import StandfastError, UsageError
 from standfast.lab import Lab, LabPlan, LabServer
 from standfast.lab.plan import inner_address6
-from tests.lab.conftest import SERVERS, Admin
+from tests.lab.conftest import NETWORK, SERVERS, SITE, Admin
 
 pytestmark = pytest.mark.lab
+NETWORK_2 = f"172.16.{NETWORK.rpartition('.')[2]}"
 ONE, TWO, THREE = (server.address for server in SERVERS)
 
 
@@ -98,13 +99,13 @@ def test_up_on_a_lab_that_is_up_changes_nothing(lab: Lab) -> None:
 
 def test_down_leaves_nothing_behind_even_after_its_supervisors_were_killed() -> None:
     forward = Path("/proc/sys/net/ipv4/ip_forward").read_text()
-    lab = Lab(LabPlan("gone", (LabServer("lost", "10.86.0.11"),)))
+    lab = Lab(LabPlan(f"{SITE}-2", (LabServer("lost", f"{NETWORK_2}.11"),)))
     lab.up()
     supervisor = lab.machine("lost").nspawn()
     assert supervisor is not None
     subprocess.run(["kill", "-9", str(supervisor)], check=True)
     # Another command, later: nothing but the name of the site is known of it.
-    Lab(LabPlan("gone", (LabServer("other", "10.86.0.12"),))).down()
+    Lab(LabPlan(f"{SITE}-2", (LabServer("other", f"{NETWORK_2}.12"),))).down()
     assert not lab.plan.folder.exists()
     assert lab.plan.bridge not in subprocess.check_output(["ip", "-br", "link"], text=True)
     assert lab.plan.bridge not in subprocess.check_output(["ip", "netns", "list"], text=True)

@@ -19,7 +19,7 @@ PERIODS = {
     "24h": ("last 24 hours", DAY_NS),
     "7d": ("last 7 days", 7 * DAY_NS),
     "30d": ("last 30 days", 30 * DAY_NS),
-    "all": ("all time", None),
+    "all": ("whole time on record", None),
 }
 DEFAULT = "7d"
 PAGE_SIZE = 50

@@ -1,0 +1,1 @@
+"""What a server of the site is made to be: each concern a pure function to files and commands."""

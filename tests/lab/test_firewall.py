@@ -1,0 +1,97 @@
+"""The firewall, seen from outside, from a peer and from an admin: only what is meant is open."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from standfast.cluster.provision.firewall import FTP, MARIADB, PASSIVE, Openings, ruleset
+from standfast.lab import Lab
+from standfast.lab.commands import run
+from standfast.lab.plan import inner_address6
+from tests.lab.conftest import SERVERS, Admin
+
+pytestmark = pytest.mark.lab
+ONE, TWO, THREE = (server.address for server in SERVERS)
+SSH = 22
+#: One port of each kind, and some that nobody meant to open.
+PORTS = (FTP, SSH, 25, 53, 80, 111, 443, MARIADB, 3307, 8080, *PASSIVE, PASSIVE[1] + 1)
+_LISTEN = f"""
+import select, socket
+for port in {[port for port in PORTS if port != SSH]}:
+    for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        listener = socket.socket(family)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(50)
+        globals().setdefault("kept", []).append(listener)
+print("listening", flush=True)
+select.select([], [], [], 120)
+"""
+#: Which ports of an address take a connection; to be run anywhere.
+_SCAN = """
+import socket, sys
+open_ports = []
+for port in map(int, sys.argv[2:]):
+    try:
+        socket.create_connection((sys.argv[1], port), 0.4).close()
+        open_ports.append(port)
+    except OSError:
+        pass
+print(*open_ports)
+"""
+
+
+@pytest.fixture
+def walled(lab: Lab, admin: Admin) -> Iterator[list[str]]:
+    """The addresses of a server on which everything listens, behind its firewall."""
+    machine = lab.machine("one")
+    inside = ["ip", "netns", "exec", lab.plan.namespace("one")]
+    listening = subprocess.Popen(
+        [*inside, "python3", "-c", _LISTEN], stdout=subprocess.PIPE, text=True
+    )
+    assert listening.stdout is not None
+    assert listening.stdout.readline() == "listening\n"
+    known = [lab.plan.gateway, inner_address6(lab.plan.gateway)]
+    peers = [TWO, inner_address6(TWO)]
+    rules = ruleset(Openings(ssh_port=SSH, admins=known, peers=peers, ftp=True))
+    run(*inside, "nft", "-f", "-", given=rules)
+    run(*inside, "nft", "-f", "-", given=rules)  # an earlier one is no hindrance
+    yield [machine.server.address, inner_address6(machine.server.address)]
+    run(*inside, "nft", "delete", "table", "inet", "standfast")
+    listening.kill()
+    listening.wait()
+
+
+def scan(words: list[str], address: str) -> list[int]:
+    """The open ports of an address, seen from wherever these words run a command."""
+    scanner = [*words, "python3", "-c", _SCAN, address, *map(str, PORTS)]
+    return [int(port) for port in subprocess.check_output(scanner, text=True).split()]
+
+
+def test_each_sees_the_ports_that_are_meant_for_it_and_no_others(
+    lab: Lab, walled: list[str]
+) -> None:
+    for_all = [53, 80, 443]
+    for_known = sorted([*for_all, SSH, FTP, MARIADB, *PASSIVE])
+    views = {
+        "admin": ([], for_known),
+        "peer": (["ip", "netns", "exec", lab.plan.namespace("two")], for_known),
+        "a server that is no peer": (["ip", "netns", "exec", lab.plan.namespace("three")], for_all),
+        "outside": (lab.outside(), for_all),
+    }
+    for who, (words, meant) in views.items():
+        for address in walled:
+            assert sorted(scan(words, address)) == meant, (who, address)
+
+
+def test_what_the_server_asks_others_itself_comes_back(
+    lab: Lab, walled: list[str], admin: Admin
+) -> None:
+    inside = ["ip", "netns", "exec", lab.plan.namespace("one")]
+    assert scan(inside, TWO) == [SSH]
+    assert admin.ssh(ONE, "true").returncode == 0
