@@ -82,7 +82,7 @@ def test_the_suspects_are_ranked_and_lead_to_their_crashes(ada: Page, shown: Das
 def test_slow_shows_how_long_each_route_takes_and_the_slowest(ada: Page, shown: Dashboard) -> None:
     visit(ada, shown, "slow")
     row = ada.locator("tbody").first.get_by_role("row").filter(has_text="/sleep")
-    expect(row).to_contain_text("500 ms")
+    expect(row).to_contain_text(re.compile(r"(49\d|5\d\d|6\d\d) ms"))
     expect(ada.locator("tbody").last.get_by_role("row").first).to_contain_text("/sleep?0.5")
 
 
