@@ -279,13 +279,22 @@ def _measured(web: httpx.Client, address: Address, rounds: int) -> Figures:
 def _timed(
     ask: Callable[[httpx.Client, str], int], web: httpx.Client, address: Address
 ) -> tuple[float, int]:
+    if not address.streamed:
+        return _clocked(ask, web, address.path)
+    # A connection of its own: it is closed before the answer has ended.
+    with httpx.Client(base_url=web.base_url, cookies=web.cookies, timeout=120) as own:
+        found = _clocked(ask, own, address.path)
+    # The server notices only when it writes on that nobody reads: not to be paid by the next.
+    time.sleep(_PAUSE_S)
+    return found
+
+
+def _clocked(
+    ask: Callable[[httpx.Client, str], int], web: httpx.Client, path: str
+) -> tuple[float, int]:
     began = time.perf_counter()
-    size = ask(web, address.path)
-    took_ms = 1000 * (time.perf_counter() - began)
-    if address.streamed:
-        # The server notices when it writes on that nobody reads: that must not cost the next.
-        time.sleep(_PAUSE_S)
-    return took_ms, size
+    size = ask(web, path)
+    return 1000 * (time.perf_counter() - began), size
 
 
 def _whole(web: httpx.Client, path: str) -> int:
@@ -296,11 +305,7 @@ def _whole(web: httpx.Client, path: str) -> int:
 
 
 def _beginning(web: httpx.Client, path: str) -> int:
-    # A connection of its own: it is closed before the answer has ended.
-    with (
-        httpx.Client(base_url=web.base_url, cookies=web.cookies, timeout=120) as own,
-        own.stream("GET", path) as answer,
-    ):
+    with web.stream("GET", path) as answer:
         if answer.status_code != 200:
             raise SystemExit(f"{path} was answered with {answer.status_code}")
         size = 0

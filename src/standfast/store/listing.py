@@ -137,11 +137,13 @@ def one_request(engine: Engine, app_id: int, name: str) -> Row[Any] | None:
     uid, _, number = name.rpartition("-")
     if not (number.isascii() and number.isdigit() and len(number) < 19):
         return None
+    # As a value and not as a join: SQLite would look through all requests of the application.
+    whose = select(worker.c.id).where(worker.c.uid == uid, worker.c.application_id == app_id)
     statement = whole_requests().where(
-        request.c.application_id == app_id, worker.c.uid == uid, request.c.seq == int(number)
+        request.c.worker_id == whose.scalar_subquery(), request.c.seq == int(number)
     )
     with engine.connect() as connection:
-        return connection.execute(statement.limit(1)).first()
+        return connection.execute(statement).first()
 
 
 def incident_page(engine: Engine, ids: Sequence[int]) -> list[tuple[Any, list[Any]]]:

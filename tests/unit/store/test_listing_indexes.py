@@ -9,7 +9,14 @@ import pytest
 from sqlalchemy import Engine, event, true
 
 from standfast.store import open_store, writing
-from standfast.store.listing import ORDERS, Wanted, closed_page, error_groups, flying
+from standfast.store.listing import (
+    ORDERS,
+    Wanted,
+    closed_page,
+    error_groups,
+    flying,
+    one_request,
+)
 from standfast.store.period import ALWAYS, Period
 from standfast.store.tables import FAILED, SLOW, application, request, route, worker
 from standfast.watch.deaths import fail_aborted
@@ -118,6 +125,13 @@ def test_a_period_is_looked_for_in_the_index(engine: Engine, period: Period) -> 
 def test_the_longest_of_all_time_come_in_the_order_of_an_index(engine: Engine) -> None:
     _, page = _plans(engine, lambda: closed_page(engine, SLOW, Wanted(1), order="duration"))
     assert ["ix_request_duration" in step for step in page] == [True]
+
+
+def test_one_request_is_looked_up_by_its_worker_and_number(engine: Engine) -> None:
+    assert one_request(engine, 1, "1-0") is not None
+    assert one_request(engine, 2, "1-0") is None
+    ((step,),) = _plans(engine, lambda: one_request(engine, 1, "1-0"))
+    assert "worker_id=? AND seq=?" in step
 
 
 def test_what_is_open_is_found_without_reading_what_is_not(engine: Engine) -> None:
