@@ -99,7 +99,8 @@ def asks(uri: str, *bystanders: str, before: Callable[[Stage], None] | None = No
             stage.ask(other)
             stage.begun(other)
         if bystanders:
-            stage.watch(1.7)
+            # Well before the harm: further than a rise of memory can be told from its cause.
+            stage.watch(2.5)
         stage.ask(uri.format(folder=stage.folder))
 
     return do
