@@ -14,8 +14,9 @@ import pytest
 from standfast.lab import Lab, LabPlan, LabServer
 from standfast.lab.commands import missing
 
-#: Two checkouts on one machine are two labs, which do not know of each other.
-_CHECKOUT = zlib.crc32(str(Path(__file__)).encode())
+#: Two checkouts on one machine are two labs, which do not know of each other; so are two runs of
+#: one checkout with a name of their own each in STANDFAST_TEST_LAB.
+_CHECKOUT = zlib.crc32(f"{__file__}{os.environ.get('STANDFAST_TEST_LAB', '')}".encode())
 SITE = f"tests-{_CHECKOUT:08x}"
 NETWORK = f"10.{64 + _CHECKOUT % 64}.{_CHECKOUT // 64 % 256}"
 SERVERS = (

@@ -1,0 +1,1 @@
+"""A site on several servers: what it shall be like, and what makes it so."""

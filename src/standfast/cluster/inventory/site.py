@@ -1,0 +1,155 @@
+"""What ``site.toml`` says, as data: the servers, who administers them, and what they carry."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+#: As many servers as there are offsets for keys that count up (``auto_increment_increment``).
+MOST_SERVERS = 10
+
+_KEY_KINDS = ("ssh-ed25519", "ecdsa-sha2-", "ssh-rsa", "sk-ssh-ed25519@", "sk-ecdsa-sha2-")
+
+
+def _public_key(text: str) -> str:
+    """One line as in a file ``.pub`` of OpenSSH."""
+    kind, _, rest = text.strip().partition(" ")
+    if "PRIVATE KEY" in text:
+        raise ValueError("this is a private key: put in the public one, the line of the file .pub")
+    try:
+        blob = base64.b64decode(rest.split()[0], validate=True)
+    except (IndexError, binascii.Error):
+        blob = b""
+    if not kind.startswith(_KEY_KINDS) or kind.encode() not in blob or "\n" in text.strip():
+        raise ValueError("must be a public key as in a file .pub: 'ssh-ed25519 AAAA… name'")
+    return text.strip()
+
+
+def _root_folder(text: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._-]+){2,}", text) or ".." in text.split("/"):
+        raise ValueError("must be an absolute path of at least two parts, without spaces")
+    return text
+
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+Label = Annotated[str, Field(pattern=rf"^{_LABEL}$")]
+Domain = Annotated[str, Field(pattern=rf"^({_LABEL}\.)+{_LABEL}$", max_length=253)]
+UserName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
+Folder = Annotated[str, AfterValidator(_root_folder)]
+PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
+DatabaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Admin(_Part):
+    """A person who administers the servers."""
+
+    name: UserName
+    keys: Annotated[tuple[PublicKey, ...], Field(min_length=1)]
+    #: Where the admin comes from: to these alone SSH, FTP and the database are open.
+    addresses: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(min_length=1)]
+
+
+class Server(_Part):
+    """One server. ``first_user`` and ``first_port`` are how its provider lets one in at first."""
+
+    name: Label
+    address: IPv4Address | IPv6Address
+    location: Annotated[str, Field(min_length=1, max_length=60)]
+    ssh_port: Port = 22
+    first_user: UserName = "root"
+    first_port: Port = 22
+    #: Which keys that count up are its own: those that end in this digit (10 ends in 0).
+    #: Given in the order of the list where it is not said; it never changes afterwards.
+    number: Annotated[int, Field(ge=1, le=MOST_SERVERS)] = 0
+
+
+class Database(_Part):
+    """How the database is replicated. Sizes in MiB; 0 is: from the server's memory."""
+
+    topology: Literal["ring", "mesh"] = "mesh"
+    databases: tuple[DatabaseName, ...] = ()
+    buffer_pool_mib: Annotated[int, Field(ge=0)] = 0
+
+
+class Files(_Part):
+    """What the web server serves, on every server."""
+
+    root: Folder = "/var/www/site"
+
+
+class Zone(_Part):
+    """The site's zone in the name service."""
+
+    ttl_s: Annotated[int, Field(ge=5, le=86400)] = 60
+
+
+class Site(_Part):
+    """The whole site. ``server(name)`` and the derived places are what others ask for."""
+
+    name: Label
+    domain: Domain
+    #: The server that takes uploads and from which files go to the others.
+    master: Label
+    #: The private key that the tool logs in with; what ``ssh`` itself would take where not said.
+    identity: str | None = None
+    packages: tuple[PackageName, ...] = ()
+    admins: Annotated[tuple[Admin, ...], Field(min_length=1)]
+    servers: Annotated[tuple[Server, ...], Field(min_length=1, max_length=MOST_SERVERS)]
+    database: Database = Database()
+    files: Files = Files()
+    zone: Zone = Zone()
+    _file: Path = PrivateAttr(default=Path("site.toml"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number(cls, given: object) -> object:
+        """Servers that do not say their number get the lowest that are free, in order."""
+        if not isinstance(given, dict) or not isinstance(given.get("servers"), list | tuple):
+            return given
+        servers = [dict(s) if isinstance(s, dict) else s for s in given["servers"]]
+        numberless = [s for s in servers if isinstance(s, dict) and "number" not in s]
+        taken = {s.get("number") for s in servers if isinstance(s, dict)}
+        free = (n for n in range(1, MOST_SERVERS + len(servers) + 1) if n not in taken)
+        for server in numberless:
+            server["number"] = next(free)
+        return {**given, "servers": servers}
+
+    @property
+    def folder(self) -> Path:
+        """Where the file lies."""
+        return self._file.resolve().parent
+
+    @property
+    def secrets(self) -> Path:
+        """The folder, of mode 700, beside the file in which the site's secrets are kept."""
+        return self.folder / f"{self.name}.secrets"
+
+    @property
+    def identity_file(self) -> Path | None:
+        """The private key to log in with; a relative path starts where the file lies."""
+        if self.identity is None:
+            return None
+        return self.folder / Path(self.identity).expanduser()
+
+    def server(self, name: str) -> Server:
+        """The server of this name. Raises KeyError."""
+        for server in self.servers:
+            if server.name == name:
+                return server
+        raise KeyError(name)
+
+    def peers(self, server: Server) -> tuple[Server, ...]:
+        """All servers but this one."""
+        return tuple(other for other in self.servers if other.name != server.name)

@@ -1,0 +1,151 @@
+"""Commands on a server, over OpenSSH, as an admin would give them."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, TypeVar
+
+from standfast.errors import StandfastError
+
+from .inventory import Server, Site
+
+_CONNECT_S = 8
+_KEPT_S = 60
+Answer = TypeVar("Answer")
+
+
+class RemoteError(StandfastError):
+    """A server was not reached, or a command failed there; ``said`` is what it complained of."""
+
+    def __init__(self, words: str, said: str = "", reached: bool = True) -> None:
+        super().__init__(words)
+        self.said = said
+        self.reached = reached
+
+
+@dataclass(frozen=True)
+class Login:
+    """How one gets in. ``known_hosts`` holds the keys of hosts that are trusted, no others are."""
+
+    name: str
+    address: str
+    port: int
+    user: str
+    known_hosts: Path
+    identity: Path | None = None
+
+    def words(self, *, kept: bool = True) -> list[str]:
+        """The command line of ``ssh`` up to the command. ``kept`` lets several commands share one
+        connection; without it the login is proven anew."""
+        options = {
+            "BatchMode": "yes",
+            "StrictHostKeyChecking": "yes",
+            "UserKnownHostsFile": str(self.known_hosts),
+            "GlobalKnownHostsFile": "none",
+            "UpdateHostKeys": "no",
+            "ConnectTimeout": str(_CONNECT_S),
+            "ServerAliveInterval": "5",
+            "ServerAliveCountMax": "3",
+            "LogLevel": "ERROR",
+            "ControlPath": f"{self.known_hosts.parent}/ssh-%C" if kept else "none",
+            "ControlMaster": "auto" if kept else "no",
+            "ControlPersist": str(_KEPT_S) if kept else "no",
+        }
+        words = ["ssh", "-T", "-p", str(self.port), "-l", self.user]
+        if self.identity is not None:
+            words += ["-i", str(self.identity), "-o", "IdentitiesOnly=yes"]
+        for name, value in options.items():
+            words += ["-o", f"{name}={value}"]
+        return [*words, self.address]
+
+
+def logins(site: Site, server: Server) -> tuple[Login, Login]:
+    """The ways in: first the admin's, for a server that is set up; then that of its provider."""
+    admin = Login(
+        server.name, str(server.address), server.ssh_port, site.admins[0].name,
+        site.secrets / "known_hosts", site.identity_file,
+    )  # fmt: skip
+    return admin, replace(admin, port=server.first_port, user=server.first_user)
+
+
+class Remote:
+    """A server on which commands are run as root."""
+
+    def __init__(self, login: Login) -> None:
+        self.login = login
+
+    def command(self, script: str, *, kept: bool = True) -> list[str]:
+        """The words that run a script of the shell there. No secret belongs in it: others see it
+        in the list of processes."""
+        inner = f"sh -c {shlex.quote(script)}"
+        return [
+            *self.login.words(kept=kept),
+            inner if self.login.user == "root" else f"sudo -n {inner}",
+        ]
+
+    def run(
+        self, script: str, given: str | None = None, *, timeout_s: float = 60, kept: bool = True
+    ) -> str:
+        """Runs a script, with ``given`` at its standard input, and returns what it printed.
+
+        Raises RemoteError where the server is not reached or the script fails.
+        """
+        where = f"{self.login.name} ({self.login.address}, port {self.login.port})"
+        try:
+            done = subprocess.run(
+                self.command(script, kept=kept), input=(given or "").encode(),
+                capture_output=True, timeout=timeout_s,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise RemoteError(f"{where} did not answer within {timeout_s:g} s", "", False) from None
+        said = done.stderr.decode(errors="replace").strip()
+        if done.returncode == 255:  # ssh itself
+            raise RemoteError(f"{where} was not reached: {said or 'no reason given'}", said, False)
+        if done.returncode:
+            raise RemoteError(
+                f"{where}: {said or f'a command ended with status {done.returncode}'}", said
+            )
+        return done.stdout.decode(errors="replace")
+
+    def start(
+        self, script: str, given: IO[bytes] | int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
+        """Starts a script whose input and output are streams, for copies from server to server."""
+        return subprocess.Popen(
+            self.command(script), stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+
+def reach(site: Site, server: Server) -> Remote:
+    """The server, by the first of the ways in that works. Raises RemoteError."""
+    refused: list[RemoteError] = []
+    for login in dict.fromkeys(logins(site, server)):
+        remote = Remote(login)
+        try:
+            remote.run("true", timeout_s=3 * _CONNECT_S)
+        except RemoteError as error:
+            refused.append(error)
+        else:
+            return remote
+    raise refused[0]
+
+
+def on_all(
+    servers: Iterable[Server], do: Callable[[Server], Answer]
+) -> Mapping[str, Answer | RemoteError]:
+    """Does something on all servers at once; by name what it gave, or why it did not."""
+
+    def attempt(server: Server) -> Answer | RemoteError:
+        try:
+            return do(server)
+        except RemoteError as error:
+            return error
+
+    wanted = list(servers)
+    with ThreadPoolExecutor(max_workers=max(len(wanted), 1)) as pool:
+        return dict(zip((s.name for s in wanted), pool.map(attempt, wanted), strict=True))
