@@ -92,9 +92,11 @@ def route_times(
 
 def _times(rows: Sequence[Row[Any]]) -> RouteTimes:
     sketch = Sketch.merged([row.sketch for row in rows])
-    counts = {name: sum(getattr(row, name) for row in rows) for name in _COUNTS}
+    # By column: thousands of rows are summed while a page waits.
+    columns = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
+    counts = {name: sum(columns[name]) for name in _COUNTS}
     median_s, p95_s, p99_s = ((sketch.quantile(q) or 0.0) / 1e9 for q in (0.5, 0.95, 0.99))
-    total_s = sum(row.duration_ns for row in rows) / 1e9
+    total_s = sum(columns["duration_ns"]) / 1e9
     kind, template = rows[0].kind, rows[0].template
     return RouteTimes(
         kind, template, **counts, total_s=total_s, median_s=median_s, p95_s=p95_s, p99_s=p99_s

@@ -17,6 +17,8 @@ from math import floor, log
 RELATIVE_ERROR = 0.02
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _PER_LOG = 1 / log(_GAMMA)
+#: Far beyond any duration's: what lies past it is no sketch.
+_LAST_BUCKET = 100_000
 
 
 class Sketch:
@@ -114,9 +116,12 @@ class Sketch:
             raise ValueError("the sketch is cut short")
         indexes = np.concatenate(([0], np.cumsum(numbers[0::2])))
         indexes = indexes[1:] - np.repeat(indexes[before[:-1] // 2], np.diff(before) // 2)
-        buckets, which = np.unique(indexes, return_inverse=True)
-        counts = np.zeros(len(buckets), np.int64)
-        np.add.at(counts, which, numbers[1::2])
+        if indexes.min(initial=0) < 0 or indexes.max(initial=0) > _LAST_BUCKET:
+            raise ValueError("the sketch has a number beyond all measure")
+        # Summed as floats, which are exact up to 2**53.
+        totals = np.bincount(indexes, weights=numbers[1::2])
+        buckets = np.flatnonzero(totals)
+        counts = totals[buckets].astype(np.int64)
         sketch = cls()
         sketch._buckets = Counter(dict(zip(buckets.tolist(), counts.tolist(), strict=True)))
         return sketch
