@@ -1,0 +1,241 @@
+"""What is so on the servers, as data: who answers, how far each has come, and every link."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..inventory import Site
+from ..remote import Remote, RemoteError, on_all
+from . import gtid, sql
+from .sql import Row
+
+#: Databases that every MariaDB has, and the tool's own.
+OWN_DATABASE = "standfast"
+JOINING_DATABASE = "standfast_joining"
+_SYSTEM = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
+_OURS = frozenset({OWN_DATABASE, JOINING_DATABASE})
+
+
+@dataclass(frozen=True)
+class Link:
+    """One server's replication from one other, as ``SHOW ALL SLAVES STATUS`` has it.
+
+    ``io`` is ``Yes``, ``No``, ``Connecting`` or ``Preparing``; ``sql`` is ``Yes`` or ``No``.
+    """
+
+    name: str
+    host: str
+    port: int
+    user: str
+    io: str
+    sql: str
+    io_errno: int = 0
+    io_error: str = ""
+    sql_errno: int = 0
+    sql_error: str = ""
+    using_gtid: str = "Slave_Pos"
+    tls: bool = True
+    ignored: frozenset[int] = frozenset()
+    behind_s: float | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Both its threads run, and it is connected."""
+        return self.io == "Yes" and self.sql == "Yes"
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who may log in to a server. ``password_hash`` is None where no password is asked for in
+    this way, empty where an empty one does."""
+
+    user: str
+    host: str
+    password_hash: str | None
+    subject: str = ""
+    privileges: str = ""
+    locked: bool = False
+    socket: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A server that answers. ``oldest`` is where its binary logs begin: of what lies at or before
+    it there is nothing to be had here any more."""
+
+    name: str
+    server_id: int
+    domain: int
+    logs: bool
+    slave_pos: gtid.Position
+    binlog_pos: gtid.Position
+    current_pos: gtid.Position
+    binlog_state: str
+    oldest: gtid.Position
+    links: tuple[Link, ...]
+    accounts: tuple[Account, ...] = ()
+    databases: Mapping[str, int] = field(default_factory=dict)
+    joining: bool = False
+    version: str = ""
+
+    @property
+    def position(self) -> dict[int, int]:
+        """How far it has come in each domain, its own and those of others."""
+        return gtid.furthest(self.slave_pos, self.binlog_pos)
+
+    @property
+    def holds_data(self) -> bool:
+        """It has a database that is neither MariaDB's nor the tool's own, other than an empty one
+        named ``test``."""
+        return any(
+            tables or name != "test" for name, tables in self.databases.items() if name not in _OURS
+        )
+
+    def link(self, name: str) -> Link | None:
+        """Its link of this name, if there is one."""
+        return next((link for link in self.links if link.name == name), None)
+
+
+@dataclass(frozen=True)
+class Away:
+    """A server of which nothing is known from here. ``reached``: it is there, its database does
+    not answer."""
+
+    name: str
+    why: str
+    reached: bool = False
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All servers of a site, by name."""
+
+    servers: Mapping[str, Seen | Away]
+
+    @property
+    def seen(self) -> dict[str, Seen]:
+        """Those that answer."""
+        return {n: one for n, one in self.servers.items() if isinstance(one, Seen)}
+
+
+Remotes = Mapping[str, Remote | RemoteError]
+
+_STATE = """\
+SELECT @@global.server_id AS server_id, @@global.gtid_domain_id AS domain,
+  @@global.log_bin AS log_bin, @@global.gtid_slave_pos AS slave_pos,
+  @@global.gtid_binlog_pos AS binlog_pos, @@global.gtid_current_pos AS current_pos,
+  @@global.gtid_binlog_state AS binlog_state, @@version AS version"""
+_ACCOUNTS = "SELECT User AS user, Host AS host, Priv AS priv FROM mysql.global_priv"
+_DATABASES = """\
+SELECT s.schema_name AS name, COUNT(t.table_name) AS tables
+FROM information_schema.schemata s
+LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name
+GROUP BY s.schema_name"""
+_LINKS = "SHOW ALL SLAVES STATUS"
+_FIRST_LOG = "SHOW BINARY LOGS"
+
+
+def observe(site: Site, remotes: Remotes) -> Observed:
+    """Asks all servers at once. One that does not answer is ``Away``; nothing is raised for it."""
+
+    def one(name: str) -> Seen:
+        remote = remotes[name]
+        if isinstance(remote, RemoteError):
+            raise remote
+        return look(name, remote)
+
+    found = on_all(site.servers, lambda server: one(server.name))
+    return Observed({
+        name: Away(name, str(seen), seen.reached) if isinstance(seen, RemoteError) else seen
+        for name, seen in found.items()
+    })  # fmt: skip
+
+
+def look(name: str, remote: Remote) -> Seen:
+    """One server. Raises RemoteError where it or its database does not answer."""
+    (state,), links, accounts, databases = sql.ask(
+        remote, _STATE, _LINKS, _ACCOUNTS, _DATABASES, timeout_s=20
+    )
+    logs = state["log_bin"] == "1"
+    tables = {row["name"] or "": int(row["tables"] or 0) for row in databases}
+    return Seen(
+        name=name,
+        server_id=int(state["server_id"] or 0),
+        domain=int(state["domain"] or 0),
+        logs=logs,
+        slave_pos=gtid.position(state["slave_pos"] or ""),
+        binlog_pos=gtid.position(state["binlog_pos"] or ""),
+        current_pos=gtid.position(state["current_pos"] or ""),
+        binlog_state=(state["binlog_state"] or "").replace("\n", ""),
+        oldest=_oldest(remote) if logs else {},
+        links=tuple(link_of(row) for row in links),
+        accounts=tuple(account_of(row) for row in accounts),
+        databases={name: count for name, count in tables.items() if name not in _SYSTEM},
+        joining=JOINING_DATABASE in tables,
+        version=state["version"] or "",
+    )
+
+
+def _oldest(remote: Remote) -> gtid.Position:
+    """The list of positions at the head of the oldest log."""
+    (logs,) = sql.ask(remote, _FIRST_LOG, timeout_s=20)
+    if not logs:
+        return {}
+    first = sql.quoted(logs[0]["Log_name"] or "")
+    (events,) = sql.ask(remote, f"SHOW BINLOG EVENTS IN {first} LIMIT 3", timeout_s=20)
+    for event in events:
+        if event["Event_type"] == "Gtid_list":
+            return gtid.position((event["Info"] or "").strip("[]"))
+    return {}
+
+
+def link_of(row: Row) -> Link:
+    """A row of ``SHOW ALL SLAVES STATUS``."""
+
+    def number(column: str) -> int:
+        return int(row.get(column) or 0)
+
+    def text(column: str) -> str:
+        return row.get(column) or ""
+
+    behind = row.get("Seconds_Behind_Master")
+    return Link(
+        name=text("Connection_name"),
+        host=text("Master_Host"),
+        port=number("Master_Port"),
+        user=text("Master_User"),
+        io=text("Slave_IO_Running"),
+        sql=text("Slave_SQL_Running"),
+        io_errno=number("Last_IO_Errno"),
+        io_error=text("Last_IO_Error"),
+        sql_errno=number("Last_SQL_Errno"),
+        sql_error=text("Last_SQL_Error"),
+        using_gtid=text("Using_Gtid"),
+        tls=text("Master_SSL_Allowed") == "Yes" and text("Master_SSL_Verify_Server_Cert") == "Yes",
+        ignored=frozenset(
+            int(one) for one in text("Replicate_Ignore_Server_Ids").split(",") if one.strip()
+        ),
+        behind_s=None if behind is None else float(behind),
+    )
+
+
+def account_of(row: Row) -> Account:
+    """A row of ``mysql.global_priv``, whose column ``Priv`` is JSON."""
+    given = json.loads(row["priv"] or "{}")
+    ways = [{**given, **way} for way in given.get("auth_or", [])] or [given]
+    hashes = [
+        str(way.get("authentication_string", ""))
+        for way in ways
+        if way.get("plugin", "") in ("", "mysql_native_password", "mysql_old_password", "ed25519")
+    ]
+    return Account(
+        user=row["user"] or "",
+        host=row["host"] or "",
+        password_hash=None if given.get("is_role") or not hashes else min(hashes),
+        subject=str(given.get("x509_subject", "")),
+        privileges=str(given.get("access", 0)),
+        locked=bool(given.get("account_locked")),
+        socket=any(way.get("plugin") == "unix_socket" for way in ways),
+    )
