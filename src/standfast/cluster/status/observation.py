@@ -1,0 +1,153 @@
+"""Looks at all servers of a site at once, in one round trip each."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import time
+from collections.abc import Mapping
+
+from standfast.cluster.inventory import Server, Site
+from standfast.cluster.remote import Remote, RemoteError, logins, on_all
+
+from . import heartbeat
+from .seen import Clock, Disk, Replica, Seen, SiteSeen, Unreached
+
+#: What shall run on every server, as systemd names it.
+SERVICES = ("mariadb", "apache2", "named", "ssh", "nftables")
+ON_MASTER = ("vsftpd",)
+_DATABASE_S = 6
+_ANSWER_S = 15
+
+# What the database is asked; its answers begin with `replica`.
+_SQL = (
+    """\
+SELECT 'position', @@global.gtid_current_pos;
+SELECT 'position', @@global.gtid_binlog_pos;
+"""
+    + heartbeat.READ_SQL
+)
+
+
+def services(site: Site, server: Server) -> tuple[str, ...]:
+    """The services that shall run on a server."""
+    return SERVICES + (ON_MASTER if server.name == site.master else ())
+
+
+def script(wanted: tuple[str, ...]) -> str:
+    """What a server is asked in one go: lines of a word and what belongs to it. It reads its SQL
+    from standard input."""
+    return f"""\
+LC_ALL=C; export LC_ALL
+echo "clock $(date +%s.%N)"
+echo "boot $(cat /proc/sys/kernel/random/boot_id)"
+echo "uptime $(cut -d' ' -f1 /proc/uptime)"
+echo "load $(cut -d' ' -f1-3 /proc/loadavg)"
+for unit in {shlex.join(wanted)}; do
+  echo "service $unit $(systemctl is-active "$unit" 2>/dev/null)"
+done
+for path in / /var/lib/mysql; do
+  df -B1 --output=used,avail,target "$path" 2>/dev/null | sed -n '2s/^/disk /p'
+done
+if said=$(timeout {_DATABASE_S} mariadb --batch --skip-column-names 2>&1); then
+  printf '%s\\n' "$said" | sed 's/^/replica /'
+else
+  echo "refused $(printf '%s' "$said" | tail -n 1)"
+fi
+echo "clock $(date +%s.%N)"
+"""
+
+
+def admins_way(site: Site) -> dict[str, Remote]:
+    """Every server by name, as its admin gets to it: nothing is tried out here."""
+    return {server.name: Remote(logins(site, server)[0]) for server in site.servers}
+
+
+def observe(site: Site, remotes: Mapping[str, Remote]) -> SiteSeen:
+    """How all servers are right now; those that are not reached are part of the answer."""
+
+    def look(server: Server) -> Seen:
+        sent_s = time.time()
+        remote = remotes[server.name]
+        said = remote.run(script(services(site, server)), _SQL, timeout_s=_ANSWER_S)
+        came_s = time.time()
+        try:
+            return read(said, sent_s, came_s)
+        except (ValueError, IndexError, KeyError):
+            raise RemoteError(f"{server.name} gave an answer that cannot be read") from None
+
+    at_s = time.time()
+    found = on_all(site.servers, look)
+    return SiteSeen(
+        at_s,
+        {
+            name: Unreached(str(one)) if isinstance(one, RemoteError) else one
+            for name, one in found.items()
+        },
+    )
+
+
+def read(said: str, sent_s: float, came_s: float) -> Seen:
+    """What a server's answer says. ``sent_s`` and ``came_s`` are this machine's time before and
+    after. Raises ValueError, IndexError or KeyError for what is no such answer."""
+    lines: dict[str, list[str]] = {}
+    for line in said.splitlines():
+        word, _, rest = line.partition(" ")
+        lines.setdefault(word, []).append(rest)
+    first_s, last_s = (_number(text) for text in lines["clock"])
+    one, five, fifteen = (_number(text) for text in lines["load"][0].split())
+    refused = lines.get("refused")
+    return Seen(
+        boot_id=lines["boot"][0],
+        uptime_s=_number(lines["uptime"][0]),
+        load=(one, five, fifteen),
+        services={unit: state or "unknown" for unit, _, state in map(_split, lines["service"])},
+        disks=_disks(lines.get("disk", [])),
+        clock=_clock(sent_s, first_s, last_s, came_s),
+        replica=None if refused else _replica(lines["replica"]),
+        database_error=refused[0] if refused else "",
+    )
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def _split(line: str) -> tuple[str, str, str]:
+    return line.partition(" ")
+
+
+def _clock(sent_s: float, first_s: float, last_s: float, came_s: float) -> Clock:
+    """As in NTP (RFC 5905, section 8): the server's clock is ahead by no more than ``first - sent``
+    and no less than ``last - came``; the middle of the two is half their distance from either."""
+    most, least = first_s - sent_s, last_s - came_s
+    return Clock((most + least) / 2, abs(most - least) / 2)
+
+
+def _disks(lines: list[str]) -> tuple[Disk, ...]:
+    """One for each file system, however many of our paths lie on it."""
+    found: dict[str, Disk] = {}
+    for line in lines:
+        used, free, path = line.split(maxsplit=2)
+        found.setdefault(path, Disk(path, int(free), int(used) / max(int(used) + int(free), 1)))
+    return tuple(found.values())
+
+
+def _replica(lines: list[str]) -> Replica:
+    beats: dict[int, float | None] = {}
+    positions: dict[int, int] = {}
+    read_at_s = 0.0
+    for line in lines:
+        words = line.split("\t")
+        if words[0] == "position":
+            for gtid in filter(None, words[1].split(",")):
+                domain, _, number = (int(part) for part in gtid.split("-"))
+                positions[domain] = max(positions.get(domain, 0), number)
+        else:
+            server, beat, now = words
+            beats[int(server)] = None if beat == "NULL" else int(beat) / 1e6
+            read_at_s = int(now) / 1e6
+    return Replica(read_at_s, beats, positions)
