@@ -86,7 +86,7 @@ def _run(one: Seen) -> Text:
 
 
 def _links(replica: Replica | None) -> Text:
-    if replica is None or replica.links is None:
+    if replica is None:
         return Text("?")
     return _share(sum(link.runs for link in replica.links), len(replica.links))
 

@@ -56,10 +56,10 @@ SELECT @@global.event_scheduler = 'ON'
          AND status = 'ENABLED') = 1;
 """
 
-#: Prints one line for each heartbeat: the server's number, its newest beat in microseconds since
-#: 1970 by that server's clock (NULL where none has come), and the reader's own time likewise.
+#: A row for each heartbeat: the server's number, its newest beat in microseconds since 1970 by
+#: that server's clock (NULL where none has come), and the reader's own time likewise.
 READ_SQL = """\
-SELECT server, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', beat),
-  TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))
+SELECT server, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', beat) AS beat,
+  TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) AS now
 FROM standfast.heartbeat ORDER BY server;
 """

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from standfast.cluster.database import layout
 from standfast.cluster.inventory import Server, Site
 
-from .matrix import Ages, ages
-from .seen import Link, Seen, SiteSeen, Unreached
+from .matrix import ages
+from .seen import Link, Replica, Seen, SiteSeen, Unreached
 
 #: What is worth a word: a heartbeat older than this, a disk fuller, a clock further off.
 LAG_S = 10.0
@@ -30,67 +30,125 @@ class Finding:
 
 
 def judge(site: Site, seen: SiteSeen) -> list[Finding]:
-    """All that is wrong: what stops a server first, then what stops the data between them."""
-    old = ages(site, seen)
-    found: list[Finding] = []
-    for server in site.servers:
-        one = seen.servers[server.name]
-        if isinstance(one, Unreached):
-            found.append(_unreached(site, server, one, old))
-        else:
-            found += _of_server(server, one, old)
-    found += _between(site, seen, old)
-    return found
+    """All that is wrong, server by server: what stops it first, then what does not get to it."""
+    return list(_Judge(site, seen).findings())
 
 
-def _unreached(site: Site, server: Server, one: Unreached, old: Ages) -> Finding:
-    """Others may know more of a server that is not reached from here."""
-    known = {
-        reader.name: age
-        for reader in site.peers(server)
-        if (age := old.get((server.name, reader.name))) is not None
-    }
-    words = one.why
-    if known:
-        reader = min(known, key=lambda name: known[name])
-        age = known[reader]
-        words += (
-            f"; but it lives: {reader} has a heartbeat of {age:.1f} s ago"
-            if age <= LAG_S
-            else f"; its last heartbeat came {since(age)} ago, on {reader}"
-        )
-    return Finding(server.name, "unreachable", words)
+class _Judge:
+    def __init__(self, site: Site, seen: SiteSeen) -> None:
+        self.site = site
+        self.seen = seen
+        self.ages = ages(site, seen)
+        self.replicas = seen.replicas()
+        # Those that shall always be: which others close a broken circle is for `heal` to say.
+        self.wanted = layout.links(site, [server.name for server in site.servers])
+        self.ways = {
+            (link.peer, reader)
+            for reader, replica in self.replicas.items()
+            for link in replica.links
+            if link.runs
+        }
 
+    def findings(self) -> Iterator[Finding]:
+        for server in self.site.servers:
+            one = self.seen.servers[server.name]
+            if isinstance(one, Unreached):
+                yield self.unreached(server, one)
+                continue
+            yield from _services(server.name, one)
+            if one.replica is not None:
+                yield from self.heart(server.name)
+                yield from self.links(server.name, one.replica)
+                yield from self.missed(server)
+            yield from _machine(server.name, one)
 
-def _of_server(server: Server, one: Seen, old: Ages) -> Iterator[Finding]:
-    name = server.name
-    for unit, state in one.services.items():
-        if state != "active":
-            yield Finding(name, "service", f"{unit} is {state}")
-    if one.replica is None:
-        if one.services.get("mariadb", "active") == "active":
-            yield Finding(name, "database", f"the database does not answer: {one.database_error}")
-    else:
-        if not _beats(old, name):
-            age = old[name, name]
+    def unreached(self, server: Server, one: Unreached) -> Finding:
+        """Others may know more of a server that is not reached from here."""
+        known = [
+            (age, reader)
+            for (origin, reader), age in self.ages.items()
+            if origin == server.name and age is not None
+        ]
+        words = one.why
+        if known:
+            age, reader = min(known)
+            words += (
+                f"; but it lives: {reader} has a heartbeat of {age:.1f} s ago"
+                if age <= LAG_S
+                else f"; its last heartbeat came {since(age)} ago, on {reader}"
+            )
+        return Finding(server.name, "unreachable", words)
+
+    def heart(self, name: str) -> Iterator[Finding]:
+        """Whether it writes what the others read."""
+        age = self.ages[name, name]
+        if age is None or age > LAG_S:
             last = "none ever came" if age is None else f"the last was {since(age)} ago"
             words = f"it makes no heartbeats ({last}): is event_scheduler on?"
             yield Finding(name, "heart", words)
-        for link in one.replica.links or ():
-            if not link.runs:
+
+    def links(self, name: str, replica: Replica) -> Iterator[Finding]:
+        """Links that stopped or are not there. That one waits for a server that is dead is no
+        fault of its own."""
+        for link in replica.links:
+            waits = link.applies and link.peer not in self.replicas and not self.alive(link.peer)
+            if not link.runs and not waits:
                 yield Finding(name, "link", _stopped(link))
+        for peer in sorted(pair.origin for pair in self.wanted if pair.replica == name):
+            if all(link.peer != peer for link in replica.links):
+                yield Finding(name, "link", f"there is no link from {peer}")
+
+    def missed(self, reader: Server) -> Iterator[Finding]:
+        """Of whom it gets nothing, and whom it is behind though the way is open. Nobody misses
+        what a dead server does not write."""
+        gone: list[str] = []
+        never: list[str] = []
+        for origin in self.site.peers(reader):
+            age = self.ages[origin.name, reader.name]
+            if _fresh(age) or not self.alive(origin.name):
+                continue
+            if age is None:
+                never.append(origin.name)
+            elif self.leads(origin.name, reader.name):
+                yield Finding(reader.name, "lag", f"is {since(age)} behind {origin.name}")
+            else:
+                gone.append(origin.name)
+        if gone:
+            yield Finding(reader.name, "cut", f"gets nothing of {_listed(gone)}")
+        if never:
+            yield Finding(reader.name, "cut", f"never got anything of {_listed(never)}")
+
+    def alive(self, name: str) -> bool:
+        """Whether a server's heart beats, as far as anybody knows."""
+        return any(_fresh(age) for (origin, _), age in self.ages.items() if origin == name)
+
+    def leads(self, origin: str, reader: str) -> bool:
+        """Whether links that run lead from one server to another, past others if need be."""
+        reached = {origin}
+        while more := {to for start, to in self.ways if start in reached} - reached:
+            reached |= more
+        return reader in reached
+
+
+def _services(name: str, one: Seen) -> Iterator[Finding]:
+    for unit, state in one.services.items():
+        if state != "active":
+            yield Finding(name, "service", f"{unit} is {state}")
+    if one.replica is None and one.services.get("mariadb", "active") == "active":
+        yield Finding(name, "database", f"the database does not answer: {one.database_error}")
+
+
+def _machine(name: str, one: Seen) -> Iterator[Finding]:
     for disk in one.disks:
         if disk.used > DISK:
-            words = (
-                f"{disk.path} is {100 * disk.used:.0f} % full, {disk.free_b / 2**30:.1f} GiB left"
-            )
+            left = f"{disk.free_b / 2**30:.1f} GiB"
+            words = f"{disk.path} is {100 * disk.used:.0f} % full, {left} left"
             yield Finding(name, "disk", words)
-    if abs(one.clock.offset_s) - one.clock.accuracy_s > CLOCK_S:
-        ahead = "ahead of" if one.clock.offset_s > 0 else "behind"
-        words = (
-            f"its clock is {abs(one.clock.offset_s):.1f} s {ahead} this machine's "
-            f"(± {one.clock.accuracy_s:.1f} s)"
-        )
+    off = one.clock.offset_s
+    if abs(off) - one.clock.accuracy_s > CLOCK_S:
+        side = "ahead of" if off > 0 else "behind"
+        sure = f"± {one.clock.accuracy_s:.1f} s"
+        words = f"its clock is {abs(off):.1f} s {side} this machine's ({sure})"
         yield Finding(name, "clock", words)
 
 
@@ -103,54 +161,8 @@ def _stopped(link: Link) -> str:
     return f"the link from {link.peer} {state}" + (f": {link.error}" if link.error else "")
 
 
-def _between(site: Site, seen: SiteSeen, old: Ages) -> Iterator[Finding]:
-    """Who gets nothing of whom, and who is behind whom though the way is open."""
-    replicas = seen.replicas()
-    edges = {
-        (link.peer, reader)
-        for reader, replica in replicas.items()
-        for link in replica.links or ()
-        if link.runs
-    }
-    for reader, replica in replicas.items():
-        cut: dict[bool, list[str]] = defaultdict(list)
-        for origin in site.peers(site.server(reader)):
-            age = old[origin.name, reader]
-            if (age is not None and age <= LAG_S) or not _alive(site, seen, old, origin):
-                continue
-            open_way = replica.links is not None and _leads(edges, origin.name, reader)
-            if open_way and age is not None:
-                words = f"is {since(age)} behind {origin.name}"
-                yield Finding(reader, "lag", words)
-            else:
-                cut[age is None].append(origin.name)
-        if cut[False]:
-            yield Finding(reader, "cut", f"gets nothing of {_listed(cut[False])}")
-        if cut[True]:
-            yield Finding(reader, "cut", f"never got anything of {_listed(cut[True])}")
-
-
-def _alive(site: Site, seen: SiteSeen, old: Ages, origin: Server) -> bool:
-    """Whether a server's heart beats, as far as anybody knows: what is dead cuts nobody off."""
-    readers = [origin, *site.peers(origin)]
-    return any(_fresh(old.get((origin.name, reader.name))) for reader in readers)
-
-
-def _beats(old: Ages, name: str) -> bool:
-    return _fresh(old.get((name, name)))
-
-
-def _fresh(age: float | None) -> bool:
-    return age is not None and age <= LAG_S
-
-
-def _leads(edges: Iterable[tuple[str, str]], origin: str, reader: str) -> bool:
-    """Whether links that run lead from one server to another, past others if need be."""
-    ways = set(edges)
-    reached = {origin}
-    while more := {to for start, to in ways if start in reached} - reached:
-        reached |= more
-    return reader in reached
+def _fresh(age_s: float | None) -> bool:
+    return age_s is not None and age_s <= LAG_S
 
 
 def since(age_s: float) -> str:

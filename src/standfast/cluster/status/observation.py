@@ -7,11 +7,14 @@ import shlex
 import time
 from collections.abc import Mapping
 
+from standfast.cluster import database
+from standfast.cluster.database import gtid, sql
+from standfast.cluster.database.observe import link_of
 from standfast.cluster.inventory import Server, Site
 from standfast.cluster.remote import Remote, RemoteError, logins, on_all
 
 from . import heartbeat
-from .seen import Clock, Disk, Replica, Seen, SiteSeen, Unreached
+from .seen import Clock, Disk, Link, Replica, Seen, SiteSeen, Unreached
 
 #: What shall run on every server, as systemd names it.
 SERVICES = ("mariadb", "apache2", "named", "ssh", "nftables")
@@ -19,14 +22,14 @@ ON_MASTER = ("vsftpd",)
 _DATABASE_S = 6
 _ANSWER_S = 15
 
-# What the database is asked; its answers begin with `replica`.
-_SQL = (
-    """\
-SELECT 'position', @@global.gtid_current_pos;
-SELECT 'position', @@global.gtid_binlog_pos;
-"""
-    + heartbeat.READ_SQL
-)
+# Between two answers; no answer can look like it, for a line's end in a value is escaped.
+_NEXT = "standfast-next"
+_SQL = f"""\
+SELECT @@global.gtid_current_pos AS current_pos, @@global.gtid_binlog_pos AS binlog_pos;
+SELECT '{_NEXT}' AS `{_NEXT}`;
+SHOW ALL SLAVES STATUS;
+SELECT '{_NEXT}' AS `{_NEXT}`;
+{heartbeat.READ_SQL}"""  # noqa: S608 - nothing in it comes from outside
 
 
 def services(site: Site, server: Server) -> tuple[str, ...]:
@@ -49,7 +52,7 @@ done
 for path in / /var/lib/mysql; do
   df -B1 --output=used,avail,target "$path" 2>/dev/null | sed -n '2s/^/disk /p'
 done
-if said=$(timeout {_DATABASE_S} mariadb --batch --skip-column-names 2>&1); then
+if said=$(timeout {_DATABASE_S} mariadb --batch --default-character-set=utf8mb4 2>&1); then
   printf '%s\\n' "$said" | sed 's/^/replica /'
 else
   echo "refused $(printf '%s' "$said" | tail -n 1)"
@@ -137,17 +140,25 @@ def _disks(lines: list[str]) -> tuple[Disk, ...]:
 
 
 def _replica(lines: list[str]) -> Replica:
-    beats: dict[int, float | None] = {}
-    positions: dict[int, int] = {}
-    read_at_s = 0.0
-    for line in lines:
-        words = line.split("\t")
-        if words[0] == "position":
-            for gtid in filter(None, words[1].split(",")):
-                domain, _, number = (int(part) for part in gtid.split("-"))
-                positions[domain] = max(positions.get(domain, 0), number)
-        else:
-            server, beat, now = words
-            beats[int(server)] = None if beat == "NULL" else int(beat) / 1e6
-            read_at_s = int(now) / 1e6
-    return Replica(read_at_s, beats, positions)
+    printed = "".join(f"{line}\n" for line in lines)
+    (state,), links, beats = map(sql.rows, printed.split(f"{_NEXT}\n{_NEXT}\n"))
+    return Replica(
+        read_at_s=max((_microseconds(row["now"]) or 0.0 for row in beats), default=0.0),
+        beats={int(row["server"] or 0): _microseconds(row["beat"]) for row in beats},
+        positions=gtid.position(f"{state['current_pos'] or ''},{state['binlog_pos'] or ''}"),
+        links=tuple(_link(link_of(row)) for row in links),
+    )
+
+
+def _microseconds(text: str | None) -> float | None:
+    return None if text is None else int(text) / 1e6
+
+
+def _link(link: database.Link) -> Link:
+    """Links are named after the server that they come from; one that is not was made by others."""
+    return Link(
+        peer=link.name or link.host,
+        reads=link.io == "Yes",
+        applies=link.sql == "Yes",
+        error=link.sql_error or link.io_error,
+    )

@@ -43,14 +43,13 @@ class Replica:
     """What a server's database says. Times are by the server's own clock, in seconds since 1970.
 
     ``beats``: by server's number, the newest heartbeat there is of it; None where none has come.
-    ``positions``: by number, the last transaction that there is of it. ``links`` is None where
-    they could not be asked for.
+    ``positions``: by number, the last transaction that there is of it.
     """
 
     read_at_s: float
     beats: Mapping[int, float | None]
     positions: Mapping[int, int]
-    links: tuple[Link, ...] | None = None
+    links: tuple[Link, ...]
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def _server(seen: SiteSeen, server: Server) -> dict[str, Any]:
 
 
 def _links(replica: Replica | None) -> list[dict[str, Any]] | None:
-    if replica is None or replica.links is None:
+    if replica is None:
         return None
     return [
         {

@@ -103,7 +103,6 @@ def with_link_down(
     """The link from ``peer`` to ``reader`` receives nothing."""
     found = replica(seen, reader)
     links = tuple(
-        Link(peer, False, applies, error) if link.peer == peer else link
-        for link in found.links or ()
+        Link(peer, False, applies, error) if link.peer == peer else link for link in found.links
     )
     return with_replica(seen, reader, replace(found, links=links))

@@ -9,7 +9,7 @@ import pytest
 
 from standfast.cluster.inventory import Site
 from standfast.cluster.status.judgement import judge
-from standfast.cluster.status.seen import Clock, Disk, SiteSeen, Unreached
+from standfast.cluster.status.seen import Clock, Disk, Link, Seen, SiteSeen, Unreached
 from tests.unit.cluster.status.sites import (
     reached,
     replica,
@@ -36,9 +36,12 @@ def test_nothing_is_wrong_with_a_site_that_is_well(topology: str, count: int) ->
     assert judge(one, well(one)) == []
 
 
-def changed(name: str, **values: object) -> Spoil:
-    """One server is seen with these values."""
-    return lambda one, seen: with_server(seen, name, replace(reached(seen, name), **values))
+def changed(name: str, change: Callable[[Seen], Seen]) -> Spoil:
+    return lambda one, seen: with_server(seen, name, change(reached(seen, name)))
+
+
+def with_disks(name: str, *disks: Disk) -> Spoil:
+    return changed(name, lambda one: replace(one, disks=disks))
 
 
 def dead(name: str, age_s: float = 95.0) -> Spoil:
@@ -67,8 +70,7 @@ def never(reader: str, origin: str) -> Spoil:
     def spoil(one: Site, seen: SiteSeen) -> SiteSeen:
         found = replica(seen, reader)
         beats = {**found.beats, one.server(origin).number: None}
-        links = tuple(link for link in found.links or () if link.peer != origin)
-        return with_replica(seen, reader, replace(found, beats=beats, links=links))
+        return with_replica(seen, reader, replace(found, beats=beats))
 
     return spoil
 
@@ -94,15 +96,15 @@ def services(name: str, **states: str) -> Spoil:
         (services("ie", vsftpd="inactive"), ["ie: service: vsftpd is inactive"]),
         (services("us", mariadb="failed"), ["us: service: mariadb is failed"]),
         (
-            changed("us", replica=None, database_error="ERROR 2002 (HY000)"),
+            changed("us", lambda s: replace(s, replica=None, database_error="ERROR 2002 (HY000)")),
             ["us: database: the database does not answer: ERROR 2002 (HY000)"],
         ),
-        (changed("nl", disks=(Disk("/", 2**30, 0.9),)), []),
+        (with_disks("nl", Disk("/", 2**30, 0.9)), []),
         (
-            changed("nl", disks=(Disk("/", 9 * 2**30, 0.5), Disk("/var/lib/mysql", 2**30, 0.94))),
+            with_disks("nl", Disk("/", 9 * 2**30, 0.5), Disk("/var/lib/mysql", 2**30, 0.94)),
             ["nl: disk: /var/lib/mysql is 94 % full, 1.0 GiB left"],
         ),
-        (changed("nl", clock=Clock(1.2, 0.3)), []),
+        (changed("nl", lambda s: replace(s, clock=Clock(1.2, 0.3))), []),
         (dead("ie"), [f"ie: unreachable: {REFUSED}; its last heartbeat came 95 s ago, on nl"]),
         (
             lambda one, seen: with_server(seen, "ie", Unreached(REFUSED)),
@@ -144,9 +146,33 @@ def test_a_ring_that_lost_a_server_is_cut_behind_it() -> None:
     seen = dead("ie")(one, well(one))
     seen = without_beats(one, seen, "nl", "us", age_s=95)
     seen = with_link_down(seen, "nl", "ie", "error reconnecting to master (2003)")
+    assert words(one, seen)[1:] == ["nl: cut: gets nothing of us"]
+
+
+def test_a_ring_closed_around_a_dead_server_has_nothing_wrong_but_that_server() -> None:
+    one = site()
+    seen = dead("ie")(one, well(one))
+    seen = with_link_down(seen, "nl", "ie", "error reconnecting to master (2003)")
+    found = replica(seen, "nl")
+    closing = Link("us", True, True)
+    seen = with_replica(seen, "nl", replace(found, links=(*found.links, closing)))
+    assert [found.kind for found in judge(one, seen)] == ["unreachable"]
+
+
+def test_a_link_that_is_not_there_is_said_though_nothing_is_missed_yet() -> None:
+    one = site(topology="mesh")
+    seen = well(one)
+    found = replica(seen, "nl")
+    seen = with_replica(seen, "nl", replace(found, links=found.links[:1]))
+    assert words(one, seen) == ["nl: link: there is no link from us"]
+
+
+def test_a_link_that_cannot_apply_is_said_even_if_its_origin_is_dead() -> None:
+    one = site(topology="mesh")
+    seen = dead("ie")(one, well(one))
+    seen = with_link_down(seen, "nl", "ie", "1062: Duplicate entry", applies=False)
     assert words(one, seen)[1:] == [
-        "nl: link: the link from ie does not receive: error reconnecting to master (2003)",
-        "nl: cut: gets nothing of us",
+        "nl: link: the link from ie does not run: 1062: Duplicate entry"
     ]
 
 
@@ -165,6 +191,8 @@ def test_a_cut_link_of_a_ring_is_said_for_all_who_miss_something() -> None:
 def test_a_mesh_that_lost_a_server_cuts_nobody_off() -> None:
     one = site(topology="mesh")
     seen = dead("ie")(one, well(one))
+    for reader in ("nl", "us"):
+        seen = with_link_down(seen, reader, "ie", "error reconnecting to master (2003)")
     assert [found.kind for found in judge(one, seen)] == ["unreachable"]
 
 

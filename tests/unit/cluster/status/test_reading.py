@@ -13,21 +13,28 @@ from hypothesis import strategies as st
 from standfast.cluster.remote import Login, Remote, RemoteError
 from standfast.cluster.status import observation
 from standfast.cluster.status.observation import observe, read, script
-from standfast.cluster.status.seen import Disk, Seen, Unreached
+from standfast.cluster.status.seen import Disk, Link, Seen, Unreached
 from tests.unit.cluster.status.sites import site
 
-ANSWER = """\
+ANSWER = f"""\
 clock 1000.5
 boot 4c1b5a2e-aaaa-4bbb-8ccc-0123456789ab
 uptime 123.45
 load 0.50 0.25 0.10
 service mariadb active
 service apache2 failed
-service named 
+service named{" "}
 disk 100 300 /
 disk 100 300 /
-replica position\t1-1-20,2-2-9
-replica position\t1-1-22
+replica current_pos\tbinlog_pos
+replica 1-1-20,2-2-9\t1-1-22
+replica standfast-next
+replica standfast-next
+replica Connection_name\tSlave_IO_Running\tSlave_SQL_Running\tLast_IO_Error\tLast_SQL_Error
+replica nl\tConnecting\tYes\terror\\nreconnecting\t
+replica standfast-next
+replica standfast-next
+replica server\tbeat\tnow
 replica 1\t1000000000\t1000600000
 replica 2\tNULL\t1000600000
 clock 1000.9
@@ -43,6 +50,7 @@ def test_an_answer_is_read() -> None:
     assert seen.replica.beats == {1: 1000.0, 2: None}
     assert seen.replica.positions == {1: 22, 2: 9}
     assert seen.replica.read_at_s == 1000.6
+    assert seen.replica.links == (Link("nl", False, True, "error\nreconnecting"),)
 
 
 def test_a_clock_is_as_sure_as_the_time_on_the_way_is_short() -> None:
