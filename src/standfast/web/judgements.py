@@ -26,20 +26,16 @@ _MOST_VERDICTS = 16
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """One incident and the verdict on it, another object when it is judged anew. ``routes`` are
-    those that were in flight."""
+    """One incident and the verdict on it, another object when it is judged anew. ``died_ns`` is
+    when the worker died or was found to hang, ``routes`` are those that were in flight."""
 
     id: int
     app_id: int
+    died_ns: int
     host: str
     judged: Judged
     routes: tuple[str, ...]
     text: str
-
-    @property
-    def died_ns(self) -> int:
-        """When it died or was found to hang."""
-        return self.judged.case.died_ns
 
 
 class Judgements:
@@ -139,6 +135,7 @@ class Judgements:
             self._known[case.incident_id] = Known(
                 case.incident_id,
                 apps[case.incident_id],
+                case.died_ns,
                 case.host,
                 Judged(replace(case, requests=guilty, facts=(), errors=()), verdict),
                 tuple({one.route for one in case.requests}),

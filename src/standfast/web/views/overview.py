@@ -76,6 +76,8 @@ def chosen(visit: Visit) -> list[Known]:
     """The incidents that the selection wants, the newest first."""
     selection = visit.selection
     found = visit.site.judgements.of(visit.app[0], selection.period)
+    if selection.host is selection.route is selection.search is None:
+        return list(found)
     wanted = selection.search.casefold() if selection.search else ""
     return [
         known
@@ -98,11 +100,8 @@ def _on(wanted: str, route: str) -> bool:
 
 def _standing(visit: Visit, now_ns: int) -> Standing:
     """Whether workers die now, told by the last hour."""
-    recent = [
-        each
-        for each in visit.site.judgements.of(visit.app[0])
-        if each.died_ns > now_ns - 3_600_000_000_000
-    ]
+    last_hour = Period(now_ns - 3_600_000_000_000)
+    recent = list(visit.site.judgements.of(visit.app[0], last_hour))
     in_flight = len(flying(visit.site.engine, visit.app[0]))
     flown = f"{in_flight} request{'s' * (in_flight != 1)} in flight now."
     if not recent:
