@@ -46,14 +46,14 @@ SET GLOBAL event_scheduler = ON;
 SET SESSION sql_log_bin = 1;
 """
 
-#: Prints 1 where both are there and the heart can beat, else 0.
+#: One row, ``beats``: 1 where both are there and the heart can beat, else 0.
 CHECK_SQL = """\
 SELECT @@global.event_scheduler = 'ON'
   AND (SELECT COUNT(*) FROM information_schema.tables
        WHERE table_schema = 'standfast' AND table_name = 'heartbeat') = 1
   AND (SELECT COUNT(*) FROM information_schema.events
        WHERE event_schema = 'standfast' AND event_name = 'heartbeat'
-         AND status = 'ENABLED') = 1;
+         AND status = 'ENABLED') = 1 AS beats;
 """
 
 #: A row for each heartbeat: the server's number, its newest beat in microseconds since 1970 by

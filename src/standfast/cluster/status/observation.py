@@ -61,17 +61,19 @@ echo "clock $(date +%s.%N)"
 """
 
 
-def admins_way(site: Site) -> dict[str, Remote]:
+def admins_way(site: Site) -> dict[str, Remote | RemoteError]:
     """Every server by name, as its admin gets to it: nothing is tried out here."""
     return {server.name: Remote(logins(site, server)[0]) for server in site.servers}
 
 
-def observe(site: Site, remotes: Mapping[str, Remote]) -> SiteSeen:
+def observe(site: Site, remotes: Mapping[str, Remote | RemoteError]) -> SiteSeen:
     """How all servers are right now; those that are not reached are part of the answer."""
 
     def look(server: Server) -> Seen:
-        sent_s = time.time()
         remote = remotes[server.name]
+        if isinstance(remote, RemoteError):
+            raise remote
+        sent_s = time.time()
         said = remote.run(script(services(site, server)), _SQL, timeout_s=_ANSWER_S)
         came_s = time.time()
         try:
