@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +26,11 @@ Value = TypeVar("Value", int, float)
 def console() -> Console:
     """Where to print: as wide as the terminal, with colours in a terminal only."""
     return Console(width=line_width(), highlight=False, emoji=False, markup=False)
+
+
+def waiting(site: Site) -> Status:
+    """Says in a terminal that the servers are being asked, for as long as it is entered."""
+    return Console(stderr=True).status(f"asking {len(site.servers)} servers")
 
 
 def screen(site: Site, seen: SiteSeen, findings: Sequence[Finding]) -> RenderableType:

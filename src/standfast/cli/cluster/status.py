@@ -1,0 +1,81 @@
+"""``standfast cluster status``: how every server is, on one screen."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from standfast.cluster.inventory import Site
+    from standfast.cluster.remote import Remote, RemoteError
+
+_PAUSE_S = 2.0
+
+
+def add(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    """Adds the action to the command line."""
+    parser = actions.add_parser(
+        "status",
+        help="how every server is",
+        description="Looks at all servers at once: services, replication and how far it is behind "
+        "in truth, disks, clocks. Ends with status 1 when anything is wrong.",
+    )
+    parser.add_argument("--json", action="store_true", help="for programs, see docs/status.md")
+    parser.add_argument("--watch", action="store_true", help="again every two seconds, until ^C")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Shows how the servers are; 1 when something is wrong."""
+    from standfast.cluster.inventory import load_site
+    from standfast.cluster.status.observation import admins_way
+
+    site = load_site(arguments.file)
+    remotes = admins_way(site)
+    status = 0
+    try:
+        while True:
+            status = _look(site, remotes, as_json=arguments.json, again=arguments.watch)
+            if not arguments.watch:
+                return status
+            time.sleep(_PAUSE_S)
+    except KeyboardInterrupt:
+        if not arguments.watch:
+            raise
+        return status
+
+
+def _look(
+    site: Site, remotes: Mapping[str, Remote | RemoteError], *, as_json: bool, again: bool
+) -> int:
+    """Looks at all servers once and shows how they are."""
+    from standfast.cluster.status import shape
+    from standfast.cluster.status.judgement import judge
+    from standfast.cluster.status.observation import observe
+
+    if as_json:
+        seen = observe(site, remotes)
+        findings = judge(site, seen)
+        # A line for each, so that a program can read them as they come.
+        indent = None if again else 2
+        print(json.dumps(shape.as_json(site, seen, findings), indent=indent), flush=True)
+        return 1 if findings else 0
+    from .screen import console, screen, waiting
+
+    out = console()
+    rewrites = again and out.is_terminal
+    with contextlib.nullcontext() if rewrites else waiting(site):
+        seen = observe(site, remotes)
+    findings = judge(site, seen)
+    if rewrites:
+        out.clear()
+    out.print(screen(site, seen, findings))
+    if again and not rewrites:
+        out.print()
+    return 1 if findings else 0
