@@ -42,6 +42,8 @@ class Machine:
             f"--machine={self.server.name}", f"--hostname={self.server.name}",
             f"--network-namespace-path=/run/netns/{self.plan.namespace(self.server.name)}",
             f"--directory={self.root}",
+            # Its network is its own: it may have its own firewall.
+            "--capability=CAP_NET_ADMIN",
         )  # fmt: skip
         with (self.folder / "console.log").open("ab") as log:
             subprocess.Popen(
@@ -49,20 +51,24 @@ class Machine:
                 start_new_session=True, cwd="/",
             )  # fmt: skip
 
-    def wait(self, port: int = 22) -> None:
+    def wait(self) -> None:
         """Waits until SSH answers. Raises StandfastError where it does not."""
         end_s = time.monotonic() + BOOT_S
         while time.monotonic() < end_s:
-            if self.answers(port):
+            if self.answers():
                 return
             time.sleep(0.1)
         raise StandfastError(
-            f"{self.server.name} does not answer on port {port}; {self.folder}/console.log has"
-            " what it said while it booted"
+            f"{self.server.name} does not answer on port {self.server.ssh_port}; "
+            f"{self.folder}/console.log has what it said while it booted"
         )
 
-    def answers(self, port: int = 22) -> bool:
-        """Whether an SSH server greets on this port."""
+    def answers(self) -> bool:
+        """Whether an SSH server greets on its own port, or on that of a server just rented."""
+        # A port that is closed refuses at once, one behind a firewall is silent: that comes last.
+        return any(map(self._greets, dict.fromkeys((self.server.ssh_port, 22))))
+
+    def _greets(self, port: int) -> bool:
         try:
             with socket.create_connection((self.server.address, port), 1) as connection:
                 return connection.recv(4) == b"SSH-"
@@ -145,6 +151,8 @@ class Machine:
     def _make_own(self) -> None:
         """What a provider does to a server that it has just rented out."""
         (self.root / "etc/hostname").write_text(f"{self.server.name}\n")
+        hosts = f"127.0.0.1 localhost\n127.0.1.1 {self.server.name}\n::1 localhost\n"
+        (self.root / "etc/hosts").write_text(hosts)
         run("ssh-keygen", "-A", "-f", str(self.root))
         folder = self.root / "root/.ssh"
         folder.mkdir(mode=0o700, exist_ok=True)

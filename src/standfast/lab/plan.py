@@ -20,10 +20,12 @@ OUTSIDE = "outside"
 
 @dataclass(frozen=True)
 class LabServer:
-    """One server: its host name and its IPv4 address."""
+    """One server: its host name and its IPv4 address. ``ssh_port`` is where SSH answers once it
+    is set up."""
 
     name: str
     address: str
+    ssh_port: int = 22
 
 
 @dataclass(frozen=True)
