@@ -6,18 +6,30 @@
 
 from __future__ import annotations
 
-from .observe import Account, Away, Link, Observed, Seen, observe
+from .actions import HealingStep, NeedsPerson, Wait
+from .heal import heal
+from .observe import Account, Away, Link, Observed, Remotes, Seen, observe
 from .secrets import Certificate, Vault
+from .settle import Unsettled, carry_out, settle, what_is_missing
 from .setup import steps
 
 __all__ = [
     "Account",
     "Away",
     "Certificate",
+    "HealingStep",
     "Link",
+    "NeedsPerson",
     "Observed",
+    "Remotes",
     "Seen",
+    "Unsettled",
     "Vault",
+    "Wait",
+    "carry_out",
+    "heal",
     "observe",
+    "settle",
     "steps",
+    "what_is_missing",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ..inventory import Site
 from ..remote import Remote, RemoteError, on_all
+from ..status.heartbeat import CHECK_SQL
 from . import gtid, sql
 from .sql import Row
 
@@ -58,6 +59,7 @@ class Account:
     privileges: str = ""
     locked: bool = False
     socket: bool = False
+    role: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,10 @@ class Seen:
     accounts: tuple[Account, ...] = ()
     databases: Mapping[str, int] = field(default_factory=dict)
     joining: bool = False
+    #: Everybody may do as he likes in databases named ``test…``, as MariaDB comes.
+    open_test: bool = False
+    #: It has the tool's own table, and its heart beats.
+    beats: bool = False
     version: str = ""
 
     @property
@@ -133,6 +139,9 @@ SELECT s.schema_name AS name, COUNT(t.table_name) AS tables
 FROM information_schema.schemata s
 LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name
 GROUP BY s.schema_name"""
+_OPEN_TEST = """\
+SELECT COUNT(*) AS grants FROM mysql.db
+WHERE User IN ('', 'PUBLIC') AND (Db = 'test' OR Db LIKE 'test\\_%')"""
 _LINKS = "SHOW ALL SLAVES STATUS"
 _FIRST_LOG = "SHOW BINARY LOGS"
 
@@ -155,8 +164,8 @@ def observe(site: Site, remotes: Remotes) -> Observed:
 
 def look(name: str, remote: Remote) -> Seen:
     """One server. Raises RemoteError where it or its database does not answer."""
-    (state,), links, accounts, databases = sql.ask(
-        remote, _STATE, _LINKS, _ACCOUNTS, _DATABASES, timeout_s=20
+    (state,), links, accounts, databases, ((beats,)), ((grants,)) = sql.ask(
+        remote, _STATE, _LINKS, _ACCOUNTS, _DATABASES, CHECK_SQL, _OPEN_TEST, timeout_s=20
     )
     logs = state["log_bin"] == "1"
     tables = {row["name"] or "": int(row["tables"] or 0) for row in databases}
@@ -174,6 +183,8 @@ def look(name: str, remote: Remote) -> Seen:
         accounts=tuple(account_of(row) for row in accounts),
         databases={name: count for name, count in tables.items() if name not in _SYSTEM},
         joining=JOINING_DATABASE in tables,
+        open_test=grants["grants"] != "0",
+        beats=next(iter(beats.values())) == "1",
         version=state["version"] or "",
     )
 
@@ -224,6 +235,7 @@ def link_of(row: Row) -> Link:
 def account_of(row: Row) -> Account:
     """A row of ``mysql.global_priv``, whose column ``Priv`` is JSON."""
     given = json.loads(row["priv"] or "{}")
+    role = bool(given.get("is_role"))
     ways = [{**given, **way} for way in given.get("auth_or", [])] or [given]
     hashes = [
         str(way.get("authentication_string", ""))
@@ -233,9 +245,10 @@ def account_of(row: Row) -> Account:
     return Account(
         user=row["user"] or "",
         host=row["host"] or "",
-        password_hash=None if given.get("is_role") or not hashes else min(hashes),
+        password_hash=None if role or not hashes else min(hashes),
         subject=str(given.get("x509_subject", "")),
         privileges=str(given.get("access", 0)),
         locked=bool(given.get("account_locked")),
         socket=any(way.get("plugin") == "unix_socket" for way in ways),
+        role=role,
     )

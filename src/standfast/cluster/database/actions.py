@@ -1,0 +1,100 @@
+"""The steps by which replication is put right, as data with words for whoever reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Point:
+    """``replica`` replicates from ``origin``, from where it is by GTID."""
+
+    replica: str
+    origin: str
+    ignored: frozenset[int]
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.replica}: replicates from {self.origin} ({self.why})"
+
+
+@dataclass(frozen=True)
+class Restart:
+    """The link is stopped and started."""
+
+    replica: str
+    origin: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.replica}: the link from {self.origin} is started again ({self.why})"
+
+
+@dataclass(frozen=True)
+class Drop:
+    """The link of this name goes; others carry what it did."""
+
+    replica: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.replica}: no longer replicates from {self.name or 'an unnamed server'}"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The whole of the source's data goes to the target, which is empty."""
+
+    source: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.target}: gets a copy of the data of {self.source}"
+
+
+@dataclass(frozen=True)
+class CreateDatabase:
+    """A database of the inventory is made on this server, and so on all."""
+
+    server: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.server}: makes the database {self.name}, which goes to all"
+
+
+@dataclass(frozen=True)
+class Retire:
+    """The server forgets the domain of one that has left."""
+
+    server: str
+    domain: int
+
+    def __str__(self) -> str:
+        return f"{self.server}: forgets number {self.domain}, which has left"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """There is nothing to do but to see whether it comes right by itself."""
+
+    replica: str
+    origin: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.replica}: waits for {self.origin} ({self.why})"
+
+
+@dataclass(frozen=True)
+class NeedsPerson:
+    """No step would be right; the words say why, and what to do."""
+
+    server: str
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.server}: {self.words}"
+
+
+HealingStep = Point | Restart | Drop | Copy | CreateDatabase | Retire | Wait | NeedsPerson

@@ -1,0 +1,174 @@
+"""A server joins: it gets the data of one that is in already, and the position that belongs to it.
+
+The copy is a consistent dump, streamed from server to server through this machine, which keeps
+nothing of it. Until it is whole the target bears a mark (a database named as in
+``JOINING_DATABASE``), so that a copy that was interrupted is known as such and begun anew; only a
+server that was seen to be empty is ever marked, and only a marked one is written over.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from typing import IO
+
+from standfast.errors import StandfastError
+
+from ..remote import Remote
+from . import gtid, sql
+from .observe import JOINING_DATABASE, OWN_DATABASE, Seen, look
+
+Say = Callable[[str], None]
+_KEPT = {"mysql", "sys", "information_schema", "performance_schema"}
+_PIECE = 1 << 16
+_SAY_EVERY_S = 2.0
+_HOUR_S = 3600
+#: Where the dump says at which position it was taken; it stands before any data.
+_POSITION = re.compile(rb"^-- SET GLOBAL gtid_slave_pos='([0-9,\- ]*)';", re.MULTILINE)
+_HEAD = 1 << 20
+_LOAD = "exec mariadb --default-character-set=utf8mb4 --max-allowed-packet=1G"
+# Of an event that is on all servers only its origin's runs; here none comes from this one.
+_EVENTS_SLEEP = "UPDATE mysql.event SET status = 'SLAVESIDE_DISABLED' WHERE status = 'ENABLED'"
+
+
+class CopyError(StandfastError):
+    """A copy did not come to its end; another run begins it anew."""
+
+
+def copy(source: Remote, target: Remote, seen: Seen, say: Say) -> None:
+    """Copies all databases and accounts of ``source`` to ``target``, and sets its position.
+
+    ``seen`` is the target as observed: empty, or marked by an earlier copy. Raises CopyError, and
+    RemoteError where a server is not reached.
+    """
+    names = _databases(source)
+    if not look(seen.name, source).binlog_pos:
+        # A position to begin at: anything that is logged and changes nothing.
+        sql.ask(source, "FLUSH PRIVILEGES")
+    _mark(target, seen)
+    said = _stream(source, target, names, seen.name, say)
+    _finish(target, said)
+
+
+def _databases(source: Remote) -> list[str]:
+    (rows,) = sql.ask(source, "SHOW DATABASES")
+    found = [row["Database"] or "" for row in rows]
+    return [n for n in found if n not in _KEPT | {OWN_DATABASE, JOINING_DATABASE}]
+
+
+def _mark(target: Remote, seen: Seen) -> None:
+    """The target is empty, and says that it is being filled. Nobody but root writes meanwhile."""
+    if seen.holds_data and not seen.joining:
+        raise CopyError(f"{seen.name} holds data of its own, which is not written over")
+    quiet = ["SET GLOBAL event_scheduler = OFF", "SET GLOBAL read_only = ON"]
+    sql.ask(target, *quiet, "SET SESSION sql_log_bin = 0", *_emptied(target))
+
+
+def _emptied(target: Remote) -> list[str]:
+    (rows,) = sql.ask(target, "SHOW DATABASES")
+    names = [row["Database"] or "" for row in rows]
+    return [
+        f"CREATE DATABASE IF NOT EXISTS {JOINING_DATABASE}",
+        *(
+            f"DROP DATABASE {sql.name(n)}"
+            for n in names
+            if n not in _KEPT | {OWN_DATABASE, JOINING_DATABASE}
+        ),
+    ]
+
+
+def _stream(source: Remote, target: Remote, names: list[str], to: str, say: Say) -> str:
+    """Runs the dump into the target. Returns the position at which it was taken."""
+    dump = source.start(_dump(names))
+    load = target.start(_LOAD, subprocess.PIPE)
+    complaints: dict[str, bytes] = {}
+    listeners = [
+        threading.Thread(target=_listen, args=(complaints, name, one.stderr), daemon=True)
+        for name, one in (("dump", dump), ("load", load))
+    ]
+    for listener in listeners:
+        listener.start()
+    try:
+        head = _pump(dump, load, to, say)
+        statuses = dump.wait(60), load.wait(_HOUR_S)
+    finally:
+        for one in (dump, load):
+            if one.poll() is None:
+                one.kill()
+            one.wait()
+    for listener in listeners:
+        listener.join(5)
+    if any(statuses):
+        words = b"\n".join(complaints.values()).decode(errors="replace").strip()
+        raise CopyError(f"the copy to {to} ended early: {words or 'no reason given'}")
+    found = _POSITION.search(head)
+    if found is None:
+        raise CopyError(f"the copy to {to} does not say at which position it was taken")
+    return found[1].decode()
+
+
+def _dump(names: list[str]) -> str:
+    """One consistent picture without holding anybody up. ``--master-data=2`` and ``--gtid`` write
+    the position as a comment; the accounts come along as statements that leave be what is there."""
+    words = [
+        "exec mariadb-dump --single-transaction --master-data=2 --gtid --quick --hex-blob",
+        "--routines --events --triggers --default-character-set=utf8mb4 --max-allowed-packet=1G",
+        "--system=users --insert-ignore",
+    ]
+    if names:
+        words += ["--databases", *(_shell(name) for name in names)]
+    return " ".join(words)
+
+
+def _shell(name: str) -> str:
+    return "'" + name.replace("'", "'\\''") + "'"
+
+
+def _pump(dump: subprocess.Popen[bytes], load: subprocess.Popen[bytes], to: str, say: Say) -> bytes:
+    """Everything from the one to the other; returns the beginning of it. The position of a target
+    is not set by the dump itself: it is a comment there."""
+    assert dump.stdout is not None and load.stdin is not None  # noqa: S101 - both are pipes
+    head, sent, said_at = b"", 0, time.monotonic()
+    try:
+        # The target makes no note of what it is given: it comes with the position instead.
+        load.stdin.write(b"SET SESSION sql_log_bin = 0;\n")
+        while piece := dump.stdout.read1(_PIECE):  # type: ignore[attr-defined]
+            head += piece[: max(_HEAD - len(head), 0)]
+            load.stdin.write(piece)
+            sent += len(piece)
+            if time.monotonic() - said_at > _SAY_EVERY_S:
+                said_at = time.monotonic()
+                say(f"{to}: {sent / (1 << 20):,.1f} MiB copied")
+        load.stdin.close()
+    except BrokenPipeError:
+        dump.kill()  # the target said why
+    say(f"{to}: {sent / (1 << 20):,.1f} MiB copied in all")
+    return head
+
+
+def _listen(complaints: dict[str, bytes], name: str, stream: IO[bytes]) -> None:
+    complaints[name] = stream.read()[-4000:]
+
+
+def _finish(target: Remote, position: str) -> None:
+    """From here on the target is where the source was, and knows so in its own log too: a server
+    that asks it for what came earlier is told that it has none of that."""
+    if not gtid.position(position):
+        raise CopyError("the copy has no position")
+    at = sql.quoted(position)
+    sql.ask(
+        target,
+        "SET SESSION sql_log_bin = 0",
+        _EVENTS_SLEEP,
+        "FLUSH PRIVILEGES",
+        "STOP ALL SLAVES",
+        "RESET MASTER",
+        f"SET GLOBAL gtid_binlog_state = {at}",
+        f"SET GLOBAL gtid_slave_pos = {at}",
+        f"DROP DATABASE {JOINING_DATABASE}",
+        "SET GLOBAL read_only = OFF",
+        "SET GLOBAL event_scheduler = ON",
+    )

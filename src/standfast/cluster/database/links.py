@@ -1,0 +1,73 @@
+"""The SQL that makes, starts, changes and removes one server's replication from another."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ..inventory import Server
+from ..remote import Remote
+from . import accounts, sql
+from .layout import PORT
+from .observe import Link
+from .options import HEARTBEAT_S, RETRY_S
+from .secrets import Vault
+
+#: Stopping waits for the transaction that is being applied.
+_STOP_S = 120
+
+
+def is_right(link: Link, replica: Server, origin: Server, ignored: Collection[int]) -> bool:
+    """Whether a link is made as ``point`` makes it; whether it runs is another matter."""
+    return (
+        (link.host, link.port, link.user) == (str(origin.address), PORT, accounts.user(replica))
+        and link.using_gtid == "Slave_Pos"
+        and link.tls
+        and link.ignored == set(ignored)
+    )
+
+
+def point(
+    remote: Remote, replica: Server, origin: Server, ignored: Collection[int], vault: Vault
+) -> None:
+    """Makes a link or corrects it, and starts it. It begins where the replica is by GTID, so it
+    never goes back and leaves nothing out. Raises RemoteError."""
+    name = sql.quoted(origin.name)
+    # What the server shows to those that call it, it also shows to those it calls.
+    ((shown,),) = sql.ask(remote, "SELECT @@ssl_ca AS ca, @@ssl_cert AS cert, @@ssl_key AS pem")
+    settings = [
+        f"MASTER_HOST = {sql.quoted(str(origin.address))}",
+        f"MASTER_PORT = {PORT}",
+        f"MASTER_USER = {sql.quoted(accounts.user(replica))}",
+        f"MASTER_PASSWORD = {sql.quoted(vault.password(replica))}",
+        "MASTER_USE_GTID = slave_pos",
+        f"MASTER_CONNECT_RETRY = {RETRY_S}",
+        f"MASTER_HEARTBEAT_PERIOD = {HEARTBEAT_S}",
+        "MASTER_SSL = 1",
+        "MASTER_SSL_VERIFY_SERVER_CERT = 1",
+        f"MASTER_SSL_CA = {sql.quoted(shown['ca'] or '')}",
+        f"MASTER_SSL_CERT = {sql.quoted(shown['cert'] or '')}",
+        f"MASTER_SSL_KEY = {sql.quoted(shown['pem'] or '')}",
+        f"IGNORE_SERVER_IDS = ({', '.join(str(one) for one in sorted(ignored))})",
+    ]
+    change = f"CHANGE MASTER {name} TO {', '.join(settings)}"
+    if _is_there(remote, origin.name):
+        sql.ask(remote, f"STOP SLAVE {name}", change, f"START SLAVE {name}", timeout_s=_STOP_S)
+    else:
+        sql.ask(remote, change, f"START SLAVE {name}")
+
+
+def restart(remote: Remote, name: str) -> None:
+    """Stops a link and starts it again. Raises RemoteError."""
+    link = sql.quoted(name)
+    sql.ask(remote, f"STOP SLAVE {link}", f"START SLAVE {link}", timeout_s=_STOP_S)
+
+
+def drop(remote: Remote, name: str) -> None:
+    """Removes a link; what was received through it stays. Raises RemoteError."""
+    link = sql.quoted(name)
+    sql.ask(remote, f"STOP SLAVE {link}", f"RESET SLAVE {link} ALL", timeout_s=_STOP_S)
+
+
+def _is_there(remote: Remote, name: str) -> bool:
+    (rows,) = sql.ask(remote, "SHOW ALL SLAVES STATUS")
+    return any(row["Connection_name"] == name for row in rows)
