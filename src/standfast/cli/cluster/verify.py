@@ -83,5 +83,5 @@ def show(site: Site, proof: Proof) -> None:
     if proof.wrong:
         print_pairs(proof.wrong)
     else:
-        many = len(site.servers)
+        many = len(proof.read)
         print(f"Every row is on every server ({many}); the last digit tells where it was written.")

@@ -12,6 +12,7 @@ from standfast.cluster.database import gtid, sql
 from standfast.cluster.database.observe import link_of
 from standfast.cluster.inventory import Server, Site
 from standfast.cluster.remote import Remote, RemoteError, logins, on_all
+from standfast.errors import StandfastError
 
 from . import heartbeat
 from .seen import Clock, Disk, Link, Replica, Seen, SiteSeen, Unreached
@@ -62,7 +63,15 @@ echo "clock $(date +%s.%N)"
 
 
 def admins_way(site: Site) -> dict[str, Remote | RemoteError]:
-    """Every server by name, as its admin gets to it: nothing is tried out here."""
+    """Every server by name, as its admin gets to it: nothing is tried out here.
+
+    Raises StandfastError where no server has ever been met.
+    """
+    if not site.secrets.is_dir():
+        raise StandfastError(
+            f"{site.name}: no server has been set up from here (there is no {site.secrets.name} "
+            "beside the site's file): run `standfast cluster apply` first"
+        )
     return {server.name: Remote(logins(site, server)[0]) for server in site.servers}
 
 
