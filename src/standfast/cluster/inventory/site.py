@@ -31,6 +31,19 @@ def _public_key(text: str) -> str:
     return text.strip()
 
 
+#: Users that Debian or the site's own packages make: none of them is a person.
+_OF_THE_SYSTEM = frozenset(
+    "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody"
+    " _apt sshd messagebus mysql bind ftp _chrony standfast".split()
+)
+
+
+def _person(text: str) -> str:
+    if text in _OF_THE_SYSTEM or text.startswith("systemd-"):
+        raise ValueError("is the system's own user: an admin needs a name of a person's own")
+    return text
+
+
 def _root_folder(text: str) -> str:
     if not re.fullmatch(r"(/[A-Za-z0-9._-]+){2,}", text) or ".." in text.split("/"):
         raise ValueError("must be an absolute path of at least two parts, without spaces")
@@ -55,7 +68,7 @@ class _Part(BaseModel):
 class Admin(_Part):
     """A person who administers the servers."""
 
-    name: UserName
+    name: Annotated[UserName, AfterValidator(_person)]
     keys: Annotated[tuple[PublicKey, ...], Field(min_length=1)]
     #: Where the admin comes from: to these alone SSH, FTP and the database are open.
     addresses: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(min_length=1)]
