@@ -28,6 +28,13 @@ def console() -> Console:
     return Console(width=line_width(), highlight=False, emoji=False, markup=False)
 
 
+def show(out: Console, what: RenderableType) -> None:
+    """Prints it at once, without the spaces that fill its lines up."""
+    with out.capture() as captured:
+        out.print(what)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)
+
+
 def waiting(site: Site) -> Status:
     """Says in a terminal that the servers are being asked, for as long as it is entered."""
     return Console(stderr=True).status(f"asking {len(site.servers)} servers")

@@ -6,12 +6,11 @@ import argparse
 import contextlib
 import json
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from standfast.cluster.database.observe import Remotes
     from standfast.cluster.inventory import Site
-    from standfast.cluster.remote import Remote, RemoteError
 
 _PAUSE_S = 2.0
 
@@ -37,45 +36,43 @@ def run(arguments: argparse.Namespace) -> int:
     from standfast.cluster.status.observation import admins_way
 
     site = load_site(arguments.file)
-    remotes = admins_way(site)
+    do = watch if arguments.watch else look
+    return do(site, admins_way(site), as_json=arguments.json)
+
+
+def watch(site: Site, remotes: Remotes, *, as_json: bool) -> int:
+    """Looks again and again until Ctrl-C; the exit status of the last look."""
     status = 0
     try:
         while True:
-            status = _look(site, remotes, as_json=arguments.json, again=arguments.watch)
-            if not arguments.watch:
-                return status
+            status = look(site, remotes, as_json=as_json, again=True)
             time.sleep(_PAUSE_S)
     except KeyboardInterrupt:
-        if not arguments.watch:
-            raise
         return status
 
 
-def _look(
-    site: Site, remotes: Mapping[str, Remote | RemoteError], *, as_json: bool, again: bool
-) -> int:
-    """Looks at all servers once and shows how they are."""
-    from standfast.cluster.status import shape
+def look(site: Site, remotes: Remotes, *, as_json: bool, again: bool = False) -> int:
+    """Looks at all servers once and shows how they are; 1 when something is wrong."""
+    from standfast.cluster.status import observation, shape
     from standfast.cluster.status.judgement import judge
-    from standfast.cluster.status.observation import observe
 
     if as_json:
-        seen = observe(site, remotes)
+        seen = observation.observe(site, remotes)
         findings = judge(site, seen)
         # A line for each, so that a program can read them as they come.
         indent = None if again else 2
         print(json.dumps(shape.as_json(site, seen, findings), indent=indent), flush=True)
         return 1 if findings else 0
-    from .screen import console, screen, waiting
+    from .screen import console, screen, show, waiting
 
     out = console()
     rewrites = again and out.is_terminal
     with contextlib.nullcontext() if rewrites else waiting(site):
-        seen = observe(site, remotes)
+        seen = observation.observe(site, remotes)
     findings = judge(site, seen)
     if rewrites:
         out.clear()
-    out.print(screen(site, seen, findings))
+    show(out, screen(site, seen, findings))
     if again and not rewrites:
-        out.print()
+        print()
     return 1 if findings else 0

@@ -131,9 +131,13 @@ class _Judge:
 
 
 def _services(name: str, one: Seen) -> Iterator[Finding]:
+    units: dict[str, list[str]] = {}
     for unit, state in one.services.items():
-        if state != "active":
-            yield Finding(name, "service", f"{unit} is {state}")
+        units.setdefault(state, []).append(unit)
+    units.pop("active", None)
+    for state, which in units.items():
+        verb = "is" if len(which) == 1 else "are"
+        yield Finding(name, "service", f"{_listed(which)} {verb} {state}")
     if one.replica is None and one.services.get("mariadb", "active") == "active":
         yield Finding(name, "database", f"the database does not answer: {one.database_error}")
 

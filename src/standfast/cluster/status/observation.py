@@ -88,17 +88,15 @@ def observe(site: Site, remotes: Mapping[str, Remote | RemoteError]) -> SiteSeen
         try:
             return read(said, sent_s, came_s)
         except (ValueError, IndexError, KeyError):
-            raise RemoteError(f"{server.name} gave an answer that cannot be read") from None
+            raise RemoteError("gave an answer that cannot be read") from None
 
     at_s = time.time()
     found = on_all(site.servers, look)
-    return SiteSeen(
-        at_s,
-        {
-            name: Unreached(str(one)) if isinstance(one, RemoteError) else one
-            for name, one in found.items()
-        },
-    )
+    servers = {
+        name: Unreached(str(one).removeprefix(f"{name} ")) if isinstance(one, RemoteError) else one
+        for name, one in found.items()
+    }
+    return SiteSeen(at_s, servers)
 
 
 def read(said: str, sent_s: float, came_s: float) -> Seen:

@@ -94,6 +94,10 @@ def services(name: str, **states: str) -> Spoil:
     [
         (services("nl", named="failed"), ["nl: service: named is failed"]),
         (services("ie", vsftpd="inactive"), ["ie: service: vsftpd is inactive"]),
+        (
+            services("nl", named="failed", ssh="inactive", apache2="inactive"),
+            ["nl: service: apache2 and ssh are inactive", "nl: service: named is failed"],
+        ),
         (services("us", mariadb="failed"), ["us: service: mariadb is failed"]),
         (
             changed("us", lambda s: replace(s, replica=None, database_error="ERROR 2002 (HY000)")),

@@ -101,7 +101,7 @@ class Answering(Remote):
 def test_a_server_that_answers_anything_else_is_said_to(answer: bytes) -> None:
     one = site("ie")
     seen = observe(one, {"ie": Answering(answer)})
-    assert seen.servers["ie"] == Unreached("ie gave an answer that cannot be read")
+    assert seen.servers["ie"] == Unreached("gave an answer that cannot be read")
 
 
 def test_a_server_that_is_not_reached_leaves_the_others_their_answers() -> None:
@@ -109,13 +109,13 @@ def test_a_server_that_is_not_reached_leaves_the_others_their_answers() -> None:
         def run(
             self, script: str, given: str | None = None, *, timeout_s: float = 60, kept: bool = True
         ) -> str:
-            raise RemoteError("nl was not reached", "", False)
+            raise RemoteError("nl (192.0.2.2, port 22) was not reached", "", False)
 
     one = site("ie", "nl")
     remotes: Mapping[str, Remote] = {"ie": Answering(ANSWER.encode()), "nl": Away(b"")}
     seen = observe(one, remotes)
     assert isinstance(seen.servers["ie"], Seen)
-    assert seen.servers["nl"] == Unreached("nl was not reached")
+    assert seen.servers["nl"] == Unreached("(192.0.2.2, port 22) was not reached")
 
 
 def test_the_script_runs_in_a_plain_shell_and_says_what_is_asked(tmp_path: Path) -> None:
