@@ -5,11 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    IPvAnyNetwork,
+    PrivateAttr,
+    model_validator,
+)
 
 #: As many servers as there are offsets for keys that count up (``auto_increment_increment``).
 MOST_SERVERS = 10
@@ -32,10 +40,11 @@ def _public_key(text: str) -> str:
 
 
 #: Users that Debian or the site's own packages make: none of them is a person.
-_OF_THE_SYSTEM = frozenset(
-    "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody"
-    " _apt sshd messagebus mysql bind ftp _chrony standfast".split()
-)
+_OF_THE_SYSTEM = frozenset({
+    "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy",
+    "www-data", "backup", "list", "irc", "nobody", "sshd", "messagebus", "mysql", "bind", "ftp",
+    "standfast",
+})  # fmt: skip
 
 
 def _person(text: str) -> str:
@@ -50,15 +59,28 @@ def _root_folder(text: str) -> str:
     return text
 
 
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-Label = Annotated[str, Field(pattern=rf"^{_LABEL}$")]
-Domain = Annotated[str, Field(pattern=rf"^({_LABEL}\.)+{_LABEL}$", max_length=253)]
-UserName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
+_PART = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_LABEL = rf"^{_PART}$"
+_DOMAIN = rf"^({_PART}\.)+{_PART}$"
+_USER = r"^[a-z_][a-z0-9_-]{0,31}$"
+_PACKAGE = r"^[a-z0-9][a-z0-9+.-]+$"
+_DATABASE = r"^[A-Za-z0-9_]{1,64}$"
+#: What the patterns say, for people.
+FORMATS = {
+    _LABEL: "lower-case letters, digits and hyphens, at most 63, like 'ie' or 'web-1'",
+    _DOMAIN: "a domain in lower case, like 'shop.example'",
+    _USER: "a user's name as Linux has it: lower-case letters, digits, '_' and '-'",
+    _PACKAGE: "the name of a Debian package",
+    _DATABASE: "letters, digits and '_', at most 64",
+}
+Label = Annotated[str, Field(pattern=_LABEL)]
+Domain = Annotated[str, Field(pattern=_DOMAIN, max_length=253)]
+UserName = Annotated[str, Field(pattern=_USER)]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
 Folder = Annotated[str, AfterValidator(_root_folder)]
-PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
-DatabaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+PackageName = Annotated[str, Field(pattern=_PACKAGE)]
+DatabaseName = Annotated[str, Field(pattern=_DATABASE)]
 
 
 class _Part(BaseModel):
@@ -71,14 +93,14 @@ class Admin(_Part):
     name: Annotated[UserName, AfterValidator(_person)]
     keys: Annotated[tuple[PublicKey, ...], Field(min_length=1)]
     #: Where the admin comes from: to these alone SSH, FTP and the database are open.
-    addresses: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(min_length=1)]
+    addresses: Annotated[tuple[IPvAnyNetwork, ...], Field(min_length=1)]
 
 
 class Server(_Part):
     """One server. ``first_user`` and ``first_port`` are how its provider lets one in at first."""
 
     name: Label
-    address: IPv4Address | IPv6Address
+    address: IPvAnyAddress
     location: Annotated[str, Field(min_length=1, max_length=60)]
     ssh_port: Port = 22
     first_user: UserName = "root"
@@ -138,6 +160,10 @@ class Site(_Part):
         for server in numberless:
             server["number"] = next(free)
         return {**given, "servers": servers}
+
+    def at(self, file: Path) -> None:
+        """Says where it was read from."""
+        self._file = file
 
     @property
     def folder(self) -> Path:
