@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
 
 import pytest
 
 from standfast.cli.cluster.heal import heal
-from standfast.cluster.database import layout
+from standfast.cluster.database import accounts, layout
 from standfast.cluster.database.settle import settle
 from standfast.cluster.remote import RemoteError
-from standfast.cluster.status import heartbeat
+from standfast.cluster.status import heartbeat, judgement
 from standfast.cluster.status.judgement import judge
 from standfast.cluster.status.matrix import ages, behind
 from standfast.cluster.status.observation import observe
@@ -20,28 +24,54 @@ from standfast.cluster.status.scratch import Entry, prove
 from standfast.cluster.status.seen import SiteSeen
 from standfast.errors import UsageError
 
-from .conftest import NewSite
-from .machines import Machines
+from .machines import FROM, Machines
 
 # What shall run on a whole server runs on none of these.
 _PRETENDED = ("service", "disk")
+_numbers = count(200)
 
 
-def made(new_site: NewSite, topology: str) -> Machines:
-    machines = new_site()
-    machines.set_up(topology, 3)
-    settle(machines.site, machines.remotes, machines.vault, lambda words: None)
-    return machines
+@pytest.fixture(autouse=True, scope="module")
+def impatience() -> Iterator[None]:
+    """What takes seconds to be worth a word takes fewer here."""
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(judgement, "LAG_S", 4.0)
+        yield
+
+
+@contextmanager
+def site_in(folder: Path, empty_data: Path) -> Iterator[Machines]:
+    """A site without servers as yet, at addresses of its own."""
+    machines = Machines(folder, empty_data, f"127.{next(_numbers)}.{os.getpid() % 250}")
+    try:
+        with pytest.MonkeyPatch.context() as here:
+            # On one machine all connections come from one address.
+            here.setattr(accounts, "comes_from", lambda peer: FROM)
+            yield machines
+    finally:
+        machines.stop()
+
+
+@contextmanager
+def connected(
+    factory: pytest.TempPathFactory, empty_data: Path, topology: str
+) -> Iterator[Machines]:
+    with site_in(factory.mktemp(topology), empty_data) as machines:
+        machines.set_up(topology, 3)
+        settle(machines.site, machines.remotes, machines.vault, lambda words: None)
+        yield machines
 
 
 @pytest.fixture(scope="module")
-def a_ring(new_site: NewSite) -> Machines:
-    return made(new_site, "ring")
+def a_ring(tmp_path_factory: pytest.TempPathFactory, empty_data: Path) -> Iterator[Machines]:
+    with connected(tmp_path_factory, empty_data, "ring") as machines:
+        yield machines
 
 
 @pytest.fixture(scope="module")
-def a_mesh(new_site: NewSite) -> Machines:
-    return made(new_site, "mesh")
+def a_mesh(tmp_path_factory: pytest.TempPathFactory, empty_data: Path) -> Iterator[Machines]:
+    with connected(tmp_path_factory, empty_data, "mesh") as machines:
+        yield machines
 
 
 @pytest.fixture
@@ -79,8 +109,8 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
 
 def tables(machines: Machines) -> dict[str, str | None]:
     """How many scratch tables there are on each server."""
-    count = "SELECT COUNT(*) FROM information_schema.tables WHERE table_name LIKE 'verify%'"
-    return {name: machine.value(count) for name, machine in machines.all.items()}
+    many = "SELECT COUNT(*) FROM information_schema.tables WHERE table_name LIKE 'verify%'"
+    return {name: machine.value(many) for name, machine in machines.all.items()}
 
 
 def none_left(machines: Machines) -> bool:
@@ -100,7 +130,7 @@ def test_all_that_is_well_is_seen_to_be_in_seconds(ring: Machines) -> None:
     known = ages(ring.site, seen)
     assert len(known) == 9
     assert all(age is not None and age < 3 for age in known.values())
-    assert all(count is not None and count <= 2 for count in behind(ring.site, seen).values())
+    assert all(many is not None and many <= 2 for many in behind(ring.site, seen).values())
     for replica in seen.replicas().values():
         assert [link.runs for link in replica.links] == [True]
 
@@ -245,13 +275,15 @@ def test_healing_asks_and_does_nothing_without_an_answer(
     assert wrong(ring) == []
 
 
-def test_a_site_that_is_not_set_up_gets_no_table(new_site: NewSite) -> None:
-    machines = new_site()
-    machines.set_up("mesh", 1)
-    proof = prove(machines.site, machines.remotes)
-    assert proof.wrong == [("one", "has no database `standfast`: run `standfast cluster apply`")]
-    one = look(machines).reached()["one"]
-    assert "standfast.heartbeat' doesn't exist" in one.database_error
+def test_a_site_that_is_not_set_up_gets_no_table(tmp_path: Path, empty_data: Path) -> None:
+    with site_in(tmp_path, empty_data) as machines:
+        machines.set_up("mesh", 1)
+        proof = prove(machines.site, machines.remotes)
+        assert proof.wrong == [
+            ("one", "has no database `standfast`: run `standfast cluster apply`")
+        ]
+        one = look(machines).reached()["one"]
+        assert "standfast.heartbeat' doesn't exist" in one.database_error
 
 
 def test_nobody_there_is_said_of_each() -> None:
