@@ -56,6 +56,7 @@ done
 if said=$(timeout {_DATABASE_S} mariadb --batch --default-character-set=utf8mb4 2>&1); then
   printf '%s\\n' "$said" | sed 's/^/replica /'
 else
+  test $? = 124 && said="it gave no answer within {_DATABASE_S} s"
   echo "refused $(printf '%s' "$said" | tail -n 1)"
 fi
 echo "clock $(date +%s.%N)"

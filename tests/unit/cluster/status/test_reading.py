@@ -118,23 +118,34 @@ def test_a_server_that_is_not_reached_leaves_the_others_their_answers() -> None:
     assert seen.servers["nl"] == Unreached("(192.0.2.2, port 22) was not reached")
 
 
-def test_the_script_runs_in_a_plain_shell_and_says_what_is_asked(tmp_path: Path) -> None:
-    for name, body in (
-        ("systemctl", 'case "$2" in named) echo failed; exit 3;; *) echo active;; esac'),
-        ("mariadb", "echo 'ERROR 2002: no database here' >&2; exit 1"),
-    ):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
-        (tmp_path / name).chmod(0o755)
+def answer_of(folder: Path, **programs: str) -> Seen:
+    """What the script says on this machine, with these programs before its own."""
+    for name, body in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
     done = subprocess.run(
         ["sh", "-c", script(("mariadb", "named"))], capture_output=True, text=True, timeout=20,
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, stdin=subprocess.DEVNULL,
+        env={"PATH": f"{folder}:/usr/bin:/bin"}, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    seen = read(done.stdout, 0.0, 1.0)
+    return read(done.stdout, 0.0, 1.0)
+
+
+def test_the_script_runs_in_a_plain_shell_and_says_what_is_asked(tmp_path: Path) -> None:
+    seen = answer_of(
+        tmp_path,
+        systemctl='case "$2" in named) echo failed; exit 3;; *) echo active;; esac',
+        mariadb="echo 'a warning' >&2; echo 'ERROR 2002: no database here' >&2; exit 1",
+    )
     assert seen.services == {"mariadb": "active", "named": "failed"}
     assert seen.database_error == "ERROR 2002: no database here"
     assert [disk.path for disk in seen.disks][0] == "/"
     assert 0 < seen.disks[0].used < 1 and seen.uptime_s > 0
+
+
+def test_a_database_that_hangs_is_said_to(tmp_path: Path) -> None:
+    seen = answer_of(tmp_path, systemctl="echo active", timeout="exit 124")
+    assert seen.database_error == "it gave no answer within 6 s"
 
 
 def test_the_master_alone_is_asked_about_uploads() -> None:
