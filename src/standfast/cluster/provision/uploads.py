@@ -32,6 +32,7 @@ def steps(site: Site, server: Server) -> list[Step]:
         Directory(FOLDER, "what root alone may see", mode=0o700),
         Directory(PASSWORDS, "a file for each admin's password for FTP", mode=0o700),
         *(_password(admin.name) for admin in site.admins),
+        Packages((_UNIT, "libpam-pwdfile"), "uploads"),
         _certificate(site, server),
         File(_PEOPLE, people, "these may upload, whatever passwords there are", tells=_UNIT),
         File(
@@ -39,7 +40,6 @@ def steps(site: Site, server: Server) -> list[Step]:
             f"auth required pam_pwdfile.so pwdfile={_HASHES}\naccount required pam_permit.so\n",
             "passwords for FTP are for nothing else",
         ),
-        Packages((_UNIT, "libpam-pwdfile"), "uploads"),
         File("/etc/vsftpd.conf", vsftpd(site), "uploads by TLS alone", tells=_UNIT),
         Unit(_UNIT, "uploads"),
     ]  # fmt: skip
