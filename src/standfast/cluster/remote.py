@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
+import stat
 import subprocess
+import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -42,6 +47,9 @@ class Login:
     def words(self, *, kept: bool = True) -> list[str]:
         """The command line of ``ssh`` up to the command. ``kept`` lets several commands share one
         connection; without it the login is proven anew."""
+        sockets = _sockets() if kept else None
+        # Sites of the same addresses, as labs are, share nothing.
+        site = zlib.crc32(str(self.known_hosts).encode())
         options = {
             "BatchMode": "yes",
             "StrictHostKeyChecking": "yes",
@@ -52,9 +60,9 @@ class Login:
             "ServerAliveInterval": "5",
             "ServerAliveCountMax": "3",
             "LogLevel": "ERROR",
-            "ControlPath": f"{self.known_hosts.parent}/ssh-%C" if kept else "none",
-            "ControlMaster": "auto" if kept else "no",
-            "ControlPersist": str(_KEPT_S) if kept else "no",
+            "ControlPath": f"{sockets}/{site:08x}-%C" if sockets else "none",
+            "ControlMaster": "auto" if sockets else "no",
+            "ControlPersist": str(_KEPT_S) if sockets else "no",
         }
         words = ["ssh", "-T", "-p", str(self.port), "-l", self.user]
         if self.identity is not None:
@@ -62,6 +70,18 @@ class Login:
         for name, value in options.items():
             words += ["-o", f"{name}={value}"]
         return [*words, self.address]
+
+
+def _sockets() -> Path | None:
+    """Where kept connections are found again: a folder of our own with a short name, for a socket
+    may have no longer one than 107 characters. None where somebody else has taken the name."""
+    folder = Path(tempfile.gettempdir(), f"standfast-{os.getuid()}")
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        about = folder.lstat()
+        if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o77:
+            return folder
+    return None
 
 
 def logins(site: Site, server: Server) -> tuple[Login, Login]:
