@@ -6,12 +6,21 @@ import getpass
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from standfast.cluster.database import Vault, setup, sql
+from standfast.cluster.database import (
+    Observed,
+    Unsettled,
+    Vault,
+    gtid,
+    observe,
+    settle,
+    setup,
+    sql,
+)
 from standfast.cluster.inventory import Server, Site
 from standfast.cluster.remote import Login, Remote, RemoteError
 from standfast.cluster.steps import File
@@ -88,6 +97,18 @@ class Machine:
     def ask(self, *statements: str) -> list[list[sql.Row]]:
         return sql.ask(self.remote, *statements)
 
+    def purge_logs(self) -> None:
+        """Its binary logs begin here and now."""
+        until = time.monotonic() + 10
+        while True:  # a log that is being sent is not removed
+            self.ask("FLUSH BINARY LOGS")
+            last = self.ask("SHOW BINARY LOGS")[0][-1]["Log_name"]
+            self.ask(f"PURGE BINARY LOGS TO '{last}'")
+            if len(self.ask("SHOW BINARY LOGS")[0]) == 1:
+                return
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
     def value(self, statement: str) -> str | None:
         ((row,),) = self.ask(statement)
         return next(iter(row.values()))
@@ -145,6 +166,42 @@ class Machines:
 
     def __getitem__(self, name: str) -> Machine:
         return self.all[name]
+
+    def settle(self, patience_s: float = 20) -> list[str]:
+        """As the end of ``standfast cluster apply`` does it."""
+        return settle(self.site, self.remotes, self.vault, lambda words: None, patience_s)
+
+    def needs(self, patience_s: float = 4) -> list[str]:
+        """What a person is asked to see to."""
+        try:
+            self.settle(patience_s)
+        except Unsettled as error:
+            return str(error).splitlines()
+        return []
+
+    def everywhere(self, statement: str) -> set[str | None]:
+        """The different answers that the servers which run give to a question."""
+        return {one.value(statement) for one in self.all.values() if one.process}
+
+    def level(self, within_s: float = 20) -> None:
+        """Until all that run have come as far as any."""
+        until = time.monotonic() + within_s
+        target = gtid.furthest(*(one.position for one in self.look().seen.values()))
+        while not all(gtid.covers(one.position, target) for one in self.look().seen.values()):
+            assert time.monotonic() < until, (target, self.look())
+            time.sleep(0.1)
+
+    def within(self, seconds: float, holds: Callable[[], bool]) -> bool:
+        """Whether it comes to hold within so many seconds."""
+        until = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def look(self) -> Observed:
+        return observe(self.site, self.remotes)
 
     def stop(self) -> None:
         for machine in self.all.values():

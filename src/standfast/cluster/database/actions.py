@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Point:
     replica: str
     origin: str
     ignored: frozenset[int]
-    why: str
+    why: str = field(compare=False)
 
     def __str__(self) -> str:
         return f"{self.replica}: replicates from {self.origin} ({self.why})"
@@ -24,10 +24,21 @@ class Restart:
 
     replica: str
     origin: str
-    why: str
+    why: str = field(compare=False)
 
     def __str__(self) -> str:
         return f"{self.replica}: the link from {self.origin} is started again ({self.why})"
+
+
+@dataclass(frozen=True)
+class Advance:
+    """The replica asks nobody for its own writes again: in its own domain it is where its own log
+    is."""
+
+    replica: str
+
+    def __str__(self) -> str:
+        return f"{self.replica}: no longer asks others for its own writes"
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ class Wait:
 
     replica: str
     origin: str
-    why: str
+    why: str = field(compare=False)
 
     def __str__(self) -> str:
         return f"{self.replica}: waits for {self.origin} ({self.why})"
@@ -97,4 +108,4 @@ class NeedsPerson:
         return f"{self.server}: {self.words}"
 
 
-HealingStep = Point | Restart | Drop | Copy | CreateDatabase | Retire | Wait | NeedsPerson
+HealingStep = Point | Restart | Advance | Drop | Copy | CreateDatabase | Retire | Wait | NeedsPerson

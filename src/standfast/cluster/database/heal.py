@@ -3,7 +3,8 @@
 Nothing is asked or changed here. The invariant, whatever is interrupted and wherever:
 
 - A link only ever begins where its replica is by GTID, so no step applies a write twice, takes one
-  back or leaves one out. A position is set by a copy alone, on a server that holds nothing.
+  back or leaves one out. A position is set by a copy alone, on a server that holds nothing; but
+  that a server has its own writes is certain, and may be said to it (``Advance``).
 - No step takes away a way by which writes come to a server before the ways that shall stay carry
   them: links are made and seen to run first, and superfluous ones are dropped afterwards.
 - What only a person can judge (two rows that conflict, two servers with data of their own, a
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from ..inventory import MOST_SERVERS, Site
 from . import gtid, layout, links
 from .actions import (
+    Advance,
     Copy,
     CreateDatabase,
     Drop,
@@ -82,7 +84,7 @@ class _Healing:
         made = list(self._links(members))
         yield from made
         yield from self._retired(members)
-        if not any(isinstance(step, Point | Restart | Copy) for step in [*copies, *made]):
+        if not any(isinstance(step, Point | Restart | Advance | Copy) for step in [*copies, *made]):
             yield from self._databases(members)
 
     def _misfits(self) -> Iterator[HealingStep]:
@@ -192,10 +194,13 @@ class _Healing:
         seen = self.fit[pair.replica]
         link = seen.link(pair.origin)
         ignored = self._ignored(link, members)
-        if link is None:
-            yield Point(*pair, ignored, "there is no such link")
-        elif not links.is_right(link, replica, origin, ignored):
-            yield Point(*pair, ignored, "the link is not as it shall be")
+        if link is None or not links.is_right(link, replica, origin, ignored):
+            # Of two links to one address MariaDB allows the first alone.
+            for other in seen.links:
+                if other.name != pair.origin and other.host == str(origin.address):
+                    yield Drop(pair.replica, other.name)
+            is_there = "there is no such link" if link is None else "it is not as it shall be"
+            yield Point(*pair, ignored, is_there)
         elif _conflicts(link):
             yield NeedsPerson(
                 pair.replica,
@@ -205,37 +210,51 @@ class _Healing:
         elif link.io != "Yes" and link.io_errno == _NOT_IN_LOGS:
             yield from self._not_in_logs(seen, pair, members)
         elif link.io != "Yes" and link.io_errno in _NOT_LET_IN and pair.origin in self.fit:
-            yield Point(*pair, ignored, "it is not let in with the password it has")
+            yield Point(*pair, ignored, f"it is not let in: {link.io_error}")
         elif link.io == "No" or link.sql != "Yes":
             yield Restart(*pair, link.sql_error or link.io_error or "it was stopped")
         elif link.io != "Yes" and pair.origin in self.fit:
             yield Wait(*pair, link.io_error or "it connects")
 
     def _not_in_logs(self, seen: Seen, pair: Pair, members: set[str]) -> Iterator[HealingStep]:
-        """The origin will have it as soon as it has caught up, or this server gets it from another
-        one meanwhile; or else from one that still has it."""
+        """Either its origin will have that in a moment, or no longer has it: then it comes from one
+        that does, and the link runs as soon as this server is past the gap."""
         origin = self.fit.get(pair.origin)
-        others = [link for link in seen.links if link.name != pair.origin and link.runs]
-        if others or origin is None or self._can_give(origin, seen):
-            yield Restart(*pair, "it was asked for what it did not have (error 1236)")
-            return
-        for name in sorted(members - {seen.name}):
-            if self._can_give(self.fit[name], seen):
-                yield Point(
-                    seen.name, name, self._ignored(None, members), f"{pair.origin} lacks the logs"
-                )
-                return
-        yield NeedsPerson(
+        gap = self._gap(origin, seen) if origin else {}
+        own = seen.domain
+        begins = origin.oldest.get(own, 0) if origin else 0
+        if seen.slave_pos.get(own, 0) < min(begins, seen.current_pos.get(own, 0)):
+            yield Advance(pair.replica)
+        elif not gap:
+            yield Restart(*pair, "it was asked for what it did not have yet (error 1236)")
+        else:
+            yield self._from_another(seen, pair, gap, members)
+
+    def _from_another(
+        self, seen: Seen, pair: Pair, gap: gtid.Position, members: set[str]
+    ) -> HealingStep:
+        for name in sorted(members - {*pair}):
+            giver = self.fit[name]
+            if gtid.covers(giver.position, gap) and not self._gap(giver, seen):
+                if seen.link(name) is None:
+                    why = f"{pair.origin} no longer has the logs it needs"
+                    return Point(seen.name, name, self._ignored(None, members), why)
+                return Wait(*pair, f"{name} gives it what is missing there")
+        return NeedsPerson(
             seen.name,
-            "it was away for longer than the others keep their logs: remove its databases, its "
-            "links and its position (docs/replication.md), and it is copied anew",
+            f"{pair.origin} no longer has the logs that it needs, nor has any other: it is to be "
+            'emptied and copied anew, see "Away for too long" in docs/replication.md',
         )
 
     @staticmethod
-    def _can_give(origin: Seen, replica: Seen) -> bool:
-        """Whether its logs reach back to where the replica is. A replica has its own writes."""
-        begins = {d: s for d, s in origin.oldest.items() if d != replica.domain}
-        return gtid.covers(replica.position, begins)
+    def _gap(origin: Seen, replica: Seen) -> dict[int, int]:
+        """Where the origin's logs begin, in the domains in which the replica is not so far. What
+        the replica wrote itself it has."""
+        return {
+            domain: sequence
+            for domain, sequence in origin.oldest.items()
+            if domain != replica.domain and replica.position.get(domain, 0) < sequence
+        }
 
     def _departed(self, members: set[str]) -> frozenset[int]:
         """Numbers of servers that have left, all of whose writes are everywhere."""

@@ -62,6 +62,14 @@ def restart(remote: Remote, name: str) -> None:
     sql.ask(remote, f"STOP SLAVE {link}", f"START SLAVE {link}", timeout_s=_STOP_S)
 
 
+def advance(remote: Remote) -> None:
+    """Lets a server's position include what it wrote itself. Raises RemoteError."""
+    sql.ask(
+        remote, "STOP ALL SLAVES", "SET GLOBAL gtid_slave_pos = @@global.gtid_current_pos",
+        "START ALL SLAVES", timeout_s=_STOP_S,
+    )  # fmt: skip
+
+
 def drop(remote: Remote, name: str) -> None:
     """Removes a link; what was received through it stays. Raises RemoteError."""
     link = sql.quoted(name)

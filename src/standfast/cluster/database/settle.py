@@ -14,6 +14,7 @@ from ..remote import Remote, RemoteError
 from ..status import heartbeat
 from . import accounts, join, links, sql
 from .actions import (
+    Advance,
     Copy,
     CreateDatabase,
     Drop,
@@ -102,6 +103,8 @@ def carry_out(
             links.point(_reached(remotes, replica), one, other, ignored, vault)
         case Restart(replica, origin, _):
             links.restart(_reached(remotes, replica), origin)
+        case Advance(replica):
+            links.advance(_reached(remotes, replica))
         case Drop(replica, name):
             links.drop(_reached(remotes, replica), name)
         case Copy(source, target):
