@@ -15,7 +15,7 @@ from standfast import __version__
 from standfast.errors import StandfastError, UsageError
 
 #: The commands, in the order in which the help shows them; each is a module of this package.
-COMMANDS = ("demo", "run", "watch", "report", "serve", "user", "doctor")
+COMMANDS = ("demo", "run", "watch", "report", "serve", "user", "doctor", "cluster")
 _EXTRAS = {
     "sqlalchemy": "server",
     "alembic": "server",
@@ -24,6 +24,9 @@ _EXTRAS = {
     "starlette": "server",
     "uvicorn": "server",
     "numpy": "server",
+    "pydantic": "cluster",
+    "pyinfra": "cluster",
+    "cryptography": "cluster",
     "flask": "demo",
 }
 

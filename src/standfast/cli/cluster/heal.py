@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from standfast.cli.tables import print_words
-from standfast.errors import UsageError
 
 if TYPE_CHECKING:
     from standfast.cluster.database.observe import Remotes
@@ -45,6 +43,7 @@ def heal(site: Site, remotes: Remotes, *, asks: bool) -> int:
     from standfast.cluster.remote import RemoteError
     from standfast.cluster.status.scratch import prove
 
+    from .asking import agreed
     from .verify import say, show
 
     observed = observe(site, remotes)
@@ -64,7 +63,7 @@ def heal(site: Site, remotes: Remotes, *, asks: bool) -> int:
     print("This is not as it shall be, and would be put right as far as it can be:")
     for words in missing:
         print_words(f"  {words}")
-    if asks and not _agreed():
+    if asks and not agreed():
         print("Nothing was done.")
         return 1
     left = False
@@ -79,9 +78,3 @@ def heal(site: Site, remotes: Remotes, *, asks: bool) -> int:
     proof.wrong = [(name, words) for name, words in proof.wrong if name not in away]
     show(site, proof)
     return 1 if left or proof.wrong else 0
-
-
-def _agreed() -> bool:
-    if not sys.stdin.isatty():
-        raise UsageError("there is nobody to ask here: --yes does it without asking")
-    return input("Do it? [y/N] ").strip().lower() in ("y", "yes")

@@ -1,0 +1,74 @@
+"""``standfast cluster plan``: what ``apply`` would change."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from standfast.diagnose.words import harmless
+
+from . import progress
+
+if TYPE_CHECKING:
+    from standfast.cluster.engine import Change
+
+
+def add(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    """Adds the action to the command line."""
+    parser = actions.add_parser(
+        "plan",
+        help="show what apply would change on each server",
+        description="Looks at every server and shows what `standfast cluster apply` would change,"
+        " with the reason and a diff of each file. Nothing is changed.",
+    )
+    parser.add_argument("--yes", action="store_true", help="trust the keys of unknown servers")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Shows the plan."""
+    from standfast.cluster import building
+    from standfast.cluster.database import Vault
+    from standfast.cluster.engine import PyinfraEngine
+    from standfast.cluster.inventory import load_site
+
+    from .meeting import meet
+
+    site = load_site(arguments.file)
+    meet(site, yes=arguments.yes)
+    with progress.shown() as tell:
+        changes = building.plan(site, PyinfraEngine, Vault(site), tell)
+    if arguments.json:
+        print(json.dumps([asdict(change) for change in changes], indent=2))
+    elif not changes:
+        print("No changes: every server is as the file says.")
+    else:
+        show(changes)
+        print(f"\n{count(changes)}. Do it: standfast cluster apply")
+    return 0
+
+
+def show(changes: list[Change]) -> None:
+    """The changes of each server, with reasons and diffs."""
+    server = None
+    for change in changes:
+        if change.server != server:
+            server = change.server
+            print(f"\n{server or 'the databases'}")
+        print(f"  {harmless(change.title)}\n      {change.why}")
+        for line in (change.diff or "").splitlines():
+            print(f"      {harmless(line)}")
+    sys.stdout.flush()
+
+
+def count(changes: list[Change]) -> str:
+    """How many changes there are, on how many servers."""
+    servers = len({change.server for change in changes if change.server})
+    ends = "s" * (len(changes) != 1), "s" * (servers != 1)
+    return f"{len(changes)} change{ends[0]} on {servers} server{ends[1]}"

@@ -1,0 +1,128 @@
+"""A whole site is looked at, or made to be what its file says, server by server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from . import database, provision
+from .database import Vault
+from .engine import Change, Engine, OpenEngine
+from .inventory import Server, Site
+from .provision import Known
+from .provision.servers import KEY
+from .remote import Remote, RemoteError, logins, on_all, reach
+from .steps import Step
+
+Say = Callable[[Change], None]
+_LEARN = f"""
+sed -n 's/^MemTotal: *\\([0-9]*\\) kB$/memory \\1/p' /proc/meminfo
+for file in /etc/ssh/ssh_host_*_key.pub; do echo "host $(cat "$file")"; done
+if test -e {KEY}.pub; then echo "own $(cat {KEY}.pub)"; fi
+"""
+
+
+@dataclass
+class Learnt:
+    """What the servers told of themselves, by name."""
+
+    memory_bytes: dict[str, int] = field(default_factory=dict)
+    host_keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    public_keys: dict[str, str] = field(default_factory=dict)
+
+    def whole(self, site: Site) -> bool:
+        """Whether nothing is left to learn."""
+        return {server.name for server in site.servers} <= self.public_keys.keys()
+
+
+def in_order(site: Site) -> list[Server]:
+    """The servers as they are taken: the master last, so that what fails has failed before it."""
+    return sorted(site.servers, key=lambda server: server.name == site.master)
+
+
+def reached(site: Site) -> Mapping[str, Remote | RemoteError]:
+    """All servers, by the way in that works, or why none does."""
+    return on_all(site.servers, lambda server: reach(site, server))
+
+
+def learn(site: Site) -> Learnt:
+    """What all servers that are reached say of themselves."""
+    found = Learnt()
+    told = on_all(site.servers, lambda server: reach(site, server).run(_LEARN))
+    for name, answer in told.items():
+        if isinstance(answer, RemoteError):
+            continue
+        facts = [line.split(" ", 1) for line in answer.splitlines() if " " in line]
+        found.memory_bytes[name] = sum(int(text) * 1024 for kind, text in facts if kind == "memory")
+        found.host_keys[name] = tuple(text for kind, text in facts if kind == "host")
+        for own in [text for kind, text in facts if kind == "own"]:
+            found.public_keys[name] = own
+    return found
+
+
+def plan(
+    site: Site, open_engine: OpenEngine, vault: Vault, tell: Callable[[str], None]
+) -> list[Change]:
+    """What would be changed on each server, and in their databases; nothing is. ``tell`` hears
+    what is being looked at. Raises StandfastError for a server that is not reached."""
+    learnt = learn(site)
+    found: list[Change] = []
+    for server in in_order(site):
+        tell(f"{server.name} is looked at")
+        engine = _open(site, server, open_engine)
+        try:
+            found += engine.look(_steps(site, server, learnt, vault))
+        finally:
+            engine.close()
+    if not found:
+        tell("the databases are looked at")
+        missing = database.what_is_missing(site, reached(site), vault)
+        found += [Change("", words, "the databases are one") for words in missing]
+    return found
+
+
+def apply(
+    site: Site, open_engine: OpenEngine, vault: Vault, say: Say, tell: Callable[[str], None]
+) -> list[Change]:
+    """Makes all servers what the file says, and returns what was done; nothing where all was so.
+
+    Server by server, the master last. What a server has to know of its peers is learnt when all
+    have been there once. Raises StandfastError at the first failure: what is done stays done, and
+    the same again finishes the job.
+    """
+    done: list[Change] = []
+    learnt = learn(site)
+    for _ in range(2):
+        whole = learnt.whole(site)
+        for server in in_order(site):
+            tell(f"{server.name} is looked at")
+            engine = _open(site, server, open_engine)
+            try:
+                done += engine.carry_out(_steps(site, server, learnt, vault), say)
+            finally:
+                engine.close()
+        if whole:
+            break
+        learnt = learn(site)
+    tell("the databases are looked at")
+
+    def settling(words: str) -> None:
+        say(Change("", words, "the databases are one"))
+
+    settled = database.settle(site, reached(site), vault, settling)
+    return done + [Change("", words, "the databases are one") for words in settled]
+
+
+def _steps(site: Site, server: Server, learnt: Learnt, vault: Vault) -> list[Step]:
+    memory_bytes = learnt.memory_bytes.get(server.name, 0)
+    known = Known(
+        public_keys=learnt.public_keys,
+        host_keys=learnt.host_keys,
+        memory_bytes=memory_bytes,
+        database_steps=tuple(database.steps(site, server, memory_bytes, vault)),
+    )
+    return provision.wanted(site, server, known)
+
+
+def _open(site: Site, server: Server, open_engine: OpenEngine) -> Engine:
+    return open_engine(reach(site, server).login, logins(site, server)[0])

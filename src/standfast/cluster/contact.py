@@ -1,0 +1,90 @@
+"""The first contact with a server: whose key it shows is decided by a person, and then kept."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from standfast.errors import StandfastError
+
+from .inventory import Server, Site
+from .remote import RemoteError
+
+_SCAN_S = 5
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A server whose key nobody has vouched for yet. ``keys`` are what follows the host in lines
+    of known_hosts, ``fingerprints`` what a person compares."""
+
+    server: Server
+    keys: tuple[str, ...]
+    fingerprints: tuple[str, ...]
+
+
+def strangers(site: Site, servers: Iterable[Server]) -> list[Stranger]:
+    """Those of the servers whose keys are not known. Raises RemoteError for one that does not
+    answer."""
+    known = _known(site)
+    return [_meet(each) for each in servers if not known & set(_places(each))]
+
+
+def trust(site: Site, met: Iterable[Stranger]) -> None:
+    """From now on these servers are known by these keys, on each of their ports."""
+    site.secrets.mkdir(mode=0o700, exist_ok=True)
+    file = site.secrets / "known_hosts"
+    file.touch(mode=0o600)
+    lines = [f"{','.join(_places(each.server))} {key}\n" for each in met for key in each.keys]
+    with file.open("a", encoding="utf-8") as known:
+        known.write("".join(lines))
+
+
+def _known(site: Site) -> set[str]:
+    try:
+        lines = (site.secrets / "known_hosts").read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return set()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StandfastError(f"{site.secrets / 'known_hosts'} cannot be read: {error}") from None
+    return {place for line in lines if line.strip() for place in line.split()[0].split(",")}
+
+
+def _places(server: Server) -> list[str]:
+    """How OpenSSH writes where it answers: at its own port, and at its provider's."""
+    ports = sorted({server.ssh_port, server.first_port})
+    return [str(server.address) if port == 22 else f"[{server.address}]:{port}" for port in ports]
+
+
+def _meet(server: Server) -> Stranger:
+    for port in dict.fromkeys((server.ssh_port, server.first_port)):
+        words = ["ssh-keyscan", "-T", str(_SCAN_S), "-p", str(port), str(server.address)]
+        lines = [
+            line.split(maxsplit=1)[1]
+            for line in _run(words).splitlines()
+            if line and not line.startswith("#")
+        ]
+        if lines:
+            listed = "".join(f"{server.name} {line}\n" for line in lines)
+            prints = _run(["ssh-keygen", "-l", "-f", "-"], listed).splitlines()
+            return Stranger(server, tuple(lines), tuple(prints))
+    raise RemoteError(
+        f"{server.name} ({server.address}) does not answer by SSH on port {server.ssh_port}"
+        f" or {server.first_port}",
+        reached=False,
+    )
+
+
+def _run(words: list[str], given: str = "") -> str:
+    try:
+        done = subprocess.run(
+            words, input=given, capture_output=True, text=True, timeout=4 * _SCAN_S
+        )
+    except FileNotFoundError:
+        raise StandfastError(
+            f"{words[0]} is not installed here: apt-get install openssh-client"
+        ) from None
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout

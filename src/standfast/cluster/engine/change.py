@@ -1,0 +1,25 @@
+"""What a plan consists of: our own data, whatever engine makes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from standfast.errors import StandfastError
+
+#: What stands in place of a text that nobody may see.
+HIDDEN = "(secret: not shown)"
+
+
+class EngineError(StandfastError):
+    """A step failed on a server, or the server was not reached; the message says which."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that is, or has been, made otherwise on one server. ``diff`` is a unified diff
+    where it is a file's text."""
+
+    server: str
+    title: str
+    why: str
+    diff: str | None = None

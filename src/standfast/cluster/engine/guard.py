@@ -1,0 +1,138 @@
+"""Changes that could lock everybody out: they undo themselves unless one can log in anew.
+
+All is laid ready on the server first. Then one script there does the change, having set a timer
+of systemd that undoes it; only a login by the way in that shall hold from now on stops the timer.
+Whatever happens to this machine or to the line meanwhile, the server is reachable in the end.
+"""
+
+from __future__ import annotations
+
+import time
+from shlex import quote
+
+from ..remote import Login, Remote, RemoteError
+from ..steps import Absent, File, Guarded, Unit
+from .change import EngineError
+from .doing import stage
+from .session import Session
+
+_PLACE = "/var/lib/standfast-engine/guard"
+_UNDO = "standfast-undo"
+_CHANGE = "standfast-change"
+_PAUSE_S = 0.5
+#: So long before the timer strikes no more login is tried.
+_MARGIN_S = 3.0
+
+
+def carry_out(session: Session, step: Guarded, before: Login, after: Login) -> None:
+    """Does a guarded step and proves it. Raises EngineError where it was undone."""
+    if session.tries(f"systemctl -q is-active {_UNDO}.timer")[0]:
+        raise EngineError(
+            f"{session.name}: an earlier change of '{step.title}' is about to be undone;"
+            f" wait {step.undo_s} s and run it again"
+        )
+    session.shell(f"rm -rf {_PLACE}; umask 077; mkdir -p {_PLACE}")
+    for number, each in enumerate(step.steps):
+        if isinstance(each, File):
+            session.shell(stage(each, f"{_PLACE}/new-{number}"), each.text)
+    session.shell(f"cat >{_PLACE}/change.sh", _change(step))
+    session.shell(f"cat >{_PLACE}/undo.sh", _undo(step))
+    began_s = time.monotonic()
+    # By itself, as the line over which it is told may not live through it.
+    session.shell(f"systemd-run -q --collect --unit={_CHANGE} sh {_PLACE}/change.sh")
+    if _proven(after, began_s + step.undo_s - _MARGIN_S):
+        return
+    _wait_for_undo(session.name, step, before, began_s)
+
+
+def _proven(after: Login, until_s: float) -> bool:
+    """Whether one could log in, and had the timer stopped before it struck."""
+    new = Remote(after)
+    stop = (
+        f"test -e {_PLACE}/done && systemctl stop {_UNDO}.timer"
+        f" && ! test -e {_PLACE}/undone && rm -rf {_PLACE}"
+    )
+    while time.monotonic() < until_s:
+        try:
+            new.run(stop, kept=False, timeout_s=max(until_s - time.monotonic(), 1.0))
+        except RemoteError:
+            time.sleep(_PAUSE_S)
+        else:
+            return True
+    return False
+
+
+def _wait_for_undo(name: str, step: Guarded, before: Login, began_s: float) -> None:
+    """Waits until the server is as it was. Raises EngineError, with what happened."""
+    old = Remote(before)
+    until_s = began_s + step.undo_s + 30.0
+    while time.monotonic() < until_s:
+        try:
+            said = old.run(f"cat {_PLACE}/undone {_PLACE}/failed 2>/dev/null; true", kept=False)
+        except RemoteError:
+            said = ""
+        if "undone" in said:
+            raise EngineError(
+                f"{name}: '{step.title}' was undone, as nobody could log in afterwards as"
+                f" '{before.user}' or the admin; the server is as it was."
+                f" {said.replace('undone', '').strip()}".strip()
+            )
+        time.sleep(_PAUSE_S)
+    raise EngineError(
+        f"{name}: nobody can log in after '{step.title}', and it has not undone itself:"
+        " use the provider's console (docs/servers.md)"
+    )
+
+
+def _change(step: Guarded) -> str:
+    lines = [f"exec 2>{_PLACE}/failed", f"cd {_PLACE} || exit 1"]
+    for number, each in enumerate(step.steps):
+        if isinstance(each, Unit):
+            unit = quote(each.name)
+            lines += [
+                f"systemctl -q is-active {unit} && touch was-active-{number}",
+                f"systemctl -q is-enabled {unit} && touch was-enabled-{number}",
+            ]
+        else:
+            path = quote(each.path)
+            lines.append(f"if test -e {path}; then cp -a {path} old-{number} || exit 1; fi")
+    lines.append(
+        f"systemd-run -q --collect --unit={_UNDO} --on-active={step.undo_s}"
+        f" --timer-property=AccuracySec=100ms sh {_PLACE}/undo.sh || exit 1"
+    )
+    told: dict[str, str] = {}
+    for number, each in enumerate(step.steps):
+        match each:
+            case File():
+                lines.append(f"cp -a new-{number} {quote(each.path)}")
+            case Absent():
+                lines.append(f"rm -f {quote(each.path)}")
+            case Unit():
+                words = "enable" if each.running else "disable"
+                lines.append(f"systemctl -q {words} --now {quote(each.name)}")
+        if isinstance(each, File | Absent) and each.tells:
+            told[each.tells] = "reload-or-restart" if each.reload else "restart"
+    lines += [f"systemctl {how} {quote(unit)}" for unit, how in told.items()]
+    lines.append("touch done")
+    return "\n".join(lines) + "\n"
+
+
+def _undo(step: Guarded) -> str:
+    lines = [f"cd {_PLACE} || exit 1", "echo undone >undone"]
+    for number, each in enumerate(step.steps):
+        if isinstance(each, File | Absent):
+            path = quote(each.path)
+            lines.append(
+                f"if test -e old-{number}; then cp -a old-{number} {path}; else rm -f {path}; fi"
+            )
+    for number, each in enumerate(step.steps):
+        if isinstance(each, Unit):
+            unit = quote(each.name)
+            lines += [
+                f"if test -e was-enabled-{number}; then systemctl -q enable {unit};"
+                f" else systemctl -q disable {unit}; fi",
+                f"if test -e was-active-{number}; then systemctl start {unit};"
+                f" else systemctl stop {unit}; fi",
+            ]
+    lines.append(step.restore)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,160 @@
+"""What of a step is not so yet on a server: nothing, or a change."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from typing import Any
+
+from pyinfra.facts import deb, files, server, systemd
+
+from ..steps import (
+    Absent,
+    Command,
+    Directory,
+    File,
+    Guarded,
+    KeyPair,
+    Packages,
+    Step,
+    Unit,
+    Updates,
+    User,
+)
+from .change import HIDDEN, Change
+from .session import Session
+
+#: Which packages wait, by the lists that the server has.
+_WAITING = "apt-get -qq --simulate --option Debug::NoLocking=true upgrade | sed -n 's/^Inst //p'"
+_NO_LISTS = "! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1"
+
+
+def look(session: Session, step: Step) -> Change | None:
+    """The change that a step is; None where the server is as it says."""
+    match step:
+        case Updates():
+            found = _updates(session)
+        case Packages():
+            found = _packages(session, step)
+        case User():
+            found = _user(session, step)
+        case KeyPair():
+            there = session.fact(files.File, step.path)
+            found = None if there else (f"a key pair for {step.user}", None)
+        case Directory():
+            found = _directory(session, step)
+        case File():
+            found = _file(session, step)
+        case Absent():
+            there = session.fact(files.File, step.path) is not None
+            found = (f"{step.path} goes", None) if there else None
+        case Unit():
+            found = _unit(session, step)
+        case Command():
+            found = None if session.tries(step.met)[0] else (step.title, None)
+        case Guarded():
+            return _guarded(session, step)
+    return Change(session.name, found[0], step.why, found[1]) if found else None
+
+
+Found = tuple[str, str | None] | None
+
+
+def _updates(session: Session) -> Found:
+    if session.tries(_NO_LISTS)[0]:
+        return "the list of packages is fetched, and updates are installed", None
+    waiting = [line.split()[0] for line in session.shell(_WAITING).splitlines() if line.strip()]
+    if not waiting:
+        return None
+    shown = ", ".join(waiting[:4]) + (", …" if len(waiting) > 4 else "")
+    return f"{len(waiting)} update{'s' * (len(waiting) > 1)}: {shown}", None
+
+
+def _packages(session: Session, step: Packages) -> Found:
+    installed = session.fact(deb.DebPackages)
+    wrong = [name for name in step.names if (name in installed) == step.absent]
+    if not wrong:
+        return None
+    return f"{', '.join(wrong)} {'removed' if step.absent else 'installed'}", None
+
+
+def _user(session: Session, step: User) -> Found:
+    known = session.fact(server.Users).get(step.name)
+    if known is None:
+        return f"user {step.name}", None
+    wrong = [
+        words
+        for words, is_wrong in (
+            (f"home {step.home}", known["home"] != step.home),
+            (f"shell {step.shell}", known["shell"] != step.shell),
+            (f"in {', '.join(step.groups)}", not set(step.groups) <= set(known["groups"])),
+        )
+        if is_wrong
+    ]
+    return (f"user {step.name}: {'; '.join(wrong)}", None) if wrong else None
+
+
+def _directory(session: Session, step: Directory) -> Found:
+    known = session.fact(files.Directory, step.path)
+    if not known:
+        return f"directory {step.path}", None
+    wrong = _rights(step, known)
+    return (f"directory {step.path}: {wrong}", None) if wrong else None
+
+
+def _file(session: Session, step: File) -> Found:
+    known = session.fact(files.File, step.path)
+    if not known:
+        return f"file {step.path}", _diff(step, [])
+    if session.fact(files.Sha256File, step.path) != hashlib.sha256(step.text.encode()).hexdigest():
+        # What may not be shown is not read either.
+        before = [] if step.secret else session.fact(files.FileContents, step.path) or []
+        return f"file {step.path}", _diff(step, before)
+    if wrong := _rights(step, known):
+        return f"file {step.path}: {wrong}", None
+    if step.tells and session.fact(files.File, pending(step.tells)):
+        return f"{step.tells} is told of {step.path}", None
+    return None
+
+
+def pending(unit: str) -> str:
+    """The mark that a unit has not been told yet of a file that changed."""
+    return f"/var/lib/standfast-engine/pending-{unit}"
+
+
+def _rights(step: File | Directory, known: dict[str, Any]) -> str:
+    wrong = []
+    if (known["user"], known["group"]) != (step.owner, step.group):
+        wrong.append(f"owner {step.owner}:{step.group}")
+    # pyinfra gives the mode as digits: 644.
+    if int(str(known["mode"]), 8) != step.mode:
+        wrong.append(f"mode {step.mode:o}")
+    return ", ".join(wrong)
+
+
+def _diff(step: File, before: list[str]) -> str:
+    if step.secret:
+        return HIDDEN
+    after = step.text.splitlines()
+    lines = difflib.unified_diff(before, after, step.path, step.path, lineterm="")
+    return "\n".join(lines)
+
+
+def _unit(session: Session, step: Unit) -> Found:
+    name = step.name if "." in step.name else f"{step.name}.service"
+    runs = bool(session.fact(systemd.SystemdStatus).get(name))
+    enabled = bool(session.fact(systemd.SystemdEnabled).get(name))
+    if step.running:
+        return None if runs and enabled else (f"{step.name} runs, now and after a boot", None)
+    return (f"{step.name} does not run any more", None) if runs or enabled else None
+
+
+def _guarded(session: Session, step: Guarded) -> Change | None:
+    """All of it is one change: it is carried out, or undone, as a whole."""
+    inner = [change for each in step.steps if (change := look(session, each))]
+    if not inner:
+        return None
+    titles = "; ".join(change.title for change in inner)
+    diffs = [change.diff for change in inner if change.diff]
+    why = f"undone after {step.undo_s} s unless one can log in anew"
+    return Change(session.name, f"{step.title}: {titles}", why, "\n".join(diffs) or None)
