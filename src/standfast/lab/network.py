@@ -9,9 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from .commands import run, succeeds
-from .plan import OUTSIDE, LabPlan, inner_address6
+from .plan import LABS, OUTSIDE, LabPlan, inner_address6
 
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+#: What it said before the first lab came up; the last one that goes restores it.
+_FORWARDED = LABS / "ip_forward"
 
 
 def set_up(plan: LabPlan) -> None:
@@ -22,9 +24,8 @@ def set_up(plan: LabPlan) -> None:
     run("ip", "addr", "replace", f"{plan.gateway}/{prefix}", "dev", plan.bridge)
     run("ip", "addr", "replace", f"{inner_address6(plan.gateway)}/64", "dev", plan.bridge, "nodad")
     run("ip", "link", "set", plan.bridge, "up")
-    forwarded = plan.folder / "ip_forward"
-    if not forwarded.exists():
-        forwarded.write_text(_FORWARD.read_text())
+    if not _FORWARDED.exists():
+        _FORWARDED.write_text(_FORWARD.read_text())
     _FORWARD.write_text("1\n")
     run("nft", "-f", "-", given=_rules(plan))
     plug_in(plan, OUTSIDE, plan.outside)
@@ -107,6 +108,7 @@ def take_down(plan: LabPlan) -> None:
     succeeds("ip", "link", "del", plan.bridge)
     for family in ("inet", "bridge"):
         succeeds("nft", "delete", "table", family, plan.table)
-    forwarded = plan.folder / "ip_forward"
-    if forwarded.exists():
-        _FORWARD.write_text(forwarded.read_text())
+    others = [each for each in LABS.glob("*/") if each != plan.folder]
+    if _FORWARDED.exists() and not others:
+        _FORWARD.write_text(_FORWARDED.read_text())
+        _FORWARDED.unlink()
