@@ -32,6 +32,7 @@ def virtual_host(site: Site) -> str:
     root = site.files.root
     return f"""\
 # Written by standfast; `standfast cluster apply` writes it anew.
+ServerName {site.domain}
 ServerTokens Prod
 ServerSignature Off
 <VirtualHost *:80>
