@@ -75,7 +75,7 @@ def prove(
     found = on_all(site.servers, lambda server: scratch.look(server, left_s))
     for name, one in found.items():
         if isinstance(one, RemoteError):
-            proof.wrong.append((name, str(one)))
+            proof.wrong.append((name, _why(name, one)))
         elif not one.ready:
             proof.wrong.append((name, "has no database `standfast`: run `standfast cluster apply`"))
     there = [server for server in site.servers if isinstance(found[server.name], _Server)]
@@ -100,11 +100,17 @@ def _write_and_read(
     scratch: _Scratch, there: list[Server], proof: Proof, say: Callable[[str], None]
 ) -> None:
     say(f"{there[0].name}: makes the table standfast.{proof.table}")
-    made = scratch.make(there[0])
+    try:
+        made = scratch.make(there[0])
+    except RemoteError as error:
+        proof.wrong.append((there[0].name, _why(there[0].name, error)))
+        return
     got = on_all(there[1:], lambda server: scratch.waits(server, [made]))
     for name, answer in got.items():
-        if answer is not True:
-            proof.wrong.append((name, _why(answer, f"gets nothing of {there[0].name}")))
+        if isinstance(answer, RemoteError):
+            proof.wrong.append((name, _why(name, answer)))
+        elif not answer:
+            proof.wrong.append((name, f"gets nothing of {there[0].name}"))
     there = [server for server in there if got.get(server.name, True) is True]
     # One after the other, in order of their numbers: a counter that has seen a higher number goes
     # on from there, and the second row of one may not come before the first of another.
@@ -114,7 +120,7 @@ def _write_and_read(
             try:
                 number = scratch.write(server)
             except RemoteError as error:
-                proof.wrong.append((server.name, str(error)))
+                proof.wrong.append((server.name, _why(server.name, error)))
                 continue
             proof.written.append((server.name, Entry(number, server.location)))
             if number % MOST_SERVERS != server.number % MOST_SERVERS:
@@ -124,7 +130,7 @@ def _write_and_read(
     wanted = {entry for _, entry in proof.written}
     for name, rows in on_all(there, scratch.read).items():
         if isinstance(rows, RemoteError):
-            proof.wrong.append((name, str(rows)))
+            proof.wrong.append((name, _why(name, rows)))
             continue
         proof.read[name] = rows
         missing = sorted(wanted - set(rows))
@@ -133,8 +139,9 @@ def _write_and_read(
             proof.wrong.append((name, f"does not have: {ids}"))
 
 
-def _why(answer: bool | RemoteError, otherwise: str) -> str:
-    return str(answer) if isinstance(answer, RemoteError) else otherwise
+def _why(name: str, error: RemoteError) -> str:
+    """Without the server's name, which stands beside it."""
+    return str(error).removeprefix(f"{name} ")
 
 
 class _Scratch:
@@ -212,24 +219,33 @@ class _Scratch:
         self.waits(server, [at for name, at in self.positions.items() if name != server.name])
         (rows,) = self.ask(
             server,
-            f"SELECT id, location FROM standfast.{self.table} ORDER BY id",  # noqa: S608
+            f"SELECT id, HEX(location) AS hex FROM standfast.{self.table} ORDER BY id",  # noqa: S608
         )
-        return tuple(Entry(int(row["id"] or 0), row["location"] or "") for row in rows)
+        return tuple(
+            Entry(int(row["id"] or 0), bytes.fromhex(row["hex"] or "").decode()) for row in rows
+        )
 
-    def end(self, server: Server) -> str:
-        """The last that a server has written itself."""
-        ((row,),) = self.ask(
-            server, "SELECT @@gtid_domain_id AS domain, @@gtid_binlog_pos AS position"
+    def end(self, server: Server, table: str) -> str | None:
+        """The last that a server has written itself; None while it is still at work on a table."""
+        (work,), (row,) = self.ask(
+            server,
+            "SELECT COUNT(*) AS left_to_do FROM information_schema.processlist "  # noqa: S608
+            f"WHERE id <> CONNECTION_ID() AND info LIKE '%{table}%'",
+            "SELECT @@gtid_domain_id AS domain, @@gtid_binlog_pos AS position",
         )
+        if work["left_to_do"] != "0":
+            return None
         domain = int(row["domain"] or 0)
         last = gtid.position(row["position"] or "").get(domain)
         return f"{domain}-{server.number}-{last}" if last else ""
 
     def remove(self, table: str, there: list[Server]) -> bool:
         """Removes a table on a server that all of it has come to; it goes from there."""
-        ends = on_all(there, self.end)
+        ends = on_all(there, lambda server: self.end(server, table))
         known: dict[str, str] = {}
         for name, end in ends.items():
+            if end is None:
+                return False
             if not isinstance(end, RemoteError):
                 known[name] = end
             elif table == self.table and name not in self.unsure:
