@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
-from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -33,11 +32,6 @@ def show(out: Console, what: RenderableType) -> None:
     with out.capture() as captured:
         out.print(what)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)
-
-
-def waiting(site: Site) -> Status:
-    """Says in a terminal that the servers are being asked, for as long as it is entered."""
-    return Console(stderr=True).status(f"asking {len(site.servers)} servers")
 
 
 def screen(site: Site, seen: SiteSeen, findings: Sequence[Finding]) -> RenderableType:

@@ -8,6 +8,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+from . import progress
+
 if TYPE_CHECKING:
     from standfast.cluster.database.observe import Remotes
     from standfast.cluster.inventory import Site
@@ -63,11 +65,12 @@ def look(site: Site, remotes: Remotes, *, as_json: bool, again: bool = False) ->
         indent = None if again else 2
         print(json.dumps(shape.as_json(site, seen, findings), indent=indent), flush=True)
         return 1 if findings else 0
-    from .screen import console, screen, show, waiting
+    from .screen import console, screen, show
 
     out = console()
     rewrites = again and out.is_terminal
-    with contextlib.nullcontext() if rewrites else waiting(site):
+    with contextlib.nullcontext(_nothing) if rewrites else progress.shown() as tell:
+        tell("every server is looked at")
         seen = observation.observe(site, remotes)
     findings = judge(site, seen)
     if rewrites:
@@ -76,3 +79,7 @@ def look(site: Site, remotes: Remotes, *, as_json: bool, again: bool = False) ->
     if again and not rewrites:
         print()
     return 1 if findings else 0
+
+
+def _nothing(words: str) -> None:
+    """A screen that is rewritten stays as it is until then."""
