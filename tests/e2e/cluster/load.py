@@ -8,6 +8,9 @@ import time
 
 from .machines import Machine
 
+#: Others use this machine too.
+_PAUSE_S = 0.01
+
 
 class Load:
     """A client that inserts rows, each with words of its own, until it is told to end; where its
@@ -54,3 +57,4 @@ class Load:
             if client.stdout.readline() != b"in\n":
                 return
             self.acknowledged.append(words)
+            time.sleep(_PAUSE_S)

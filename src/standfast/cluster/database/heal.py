@@ -142,7 +142,8 @@ class _Healing:
         """From the member that has most. One that has not all that is known of the target's own
         earlier writes would let it use their numbers once more."""
         best = max(sorted(members), key=lambda name: sum(self.fit[name].position.values()))
-        known = max(one.position.get(target.domain, 0) for one in self.fit.values())
+        others = [one for one in self.fit.values() if one is not target]
+        known = max(one.position.get(target.domain, 0) for one in others)
         if known and any(server.name not in self.fit for server in self.site.servers):
             away = ", ".join(s.name for s in self.site.servers if s.name not in self.fit)
             return NeedsPerson(
@@ -167,9 +168,10 @@ class _Healing:
             for pair in layout.links(self.site, there - stuck)
             if pair.replica in members and (pair.origin in members or self._is_known(pair, members))
         )
-        for pair in wanted:
-            yield from self._link(pair, members)
-        if all(self._carries(pair) for pair in wanted if {*pair} <= there) and there <= members:
+        made = [step for pair in wanted for step in self._link(pair, members)]
+        yield from made
+        carried = all(self._carries(pair) for pair in wanted if {*pair} <= there)
+        if carried and not made and there <= members:
             for name in sorted(members):
                 for link in self.fit[name].links:
                     if Pair(name, link.name) not in wanted:

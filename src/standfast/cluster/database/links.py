@@ -14,6 +14,7 @@ from .secrets import Vault
 
 #: Stopping waits for the transaction that is being applied.
 _STOP_S = 120
+_SHOWN = "SELECT @@ssl_ca AS ca, @@ssl_cert AS cert, @@ssl_key AS pem"
 
 
 def is_right(link: Link, replica: Server, origin: Server, ignored: Collection[int]) -> bool:
@@ -33,7 +34,7 @@ def point(
     never goes back and leaves nothing out. Raises RemoteError."""
     name = sql.quoted(origin.name)
     # What the server shows to those that call it, it also shows to those it calls.
-    ((shown,),) = sql.ask(remote, "SELECT @@ssl_ca AS ca, @@ssl_cert AS cert, @@ssl_key AS pem")
+    (shown,), there = sql.ask(remote, _SHOWN, "SHOW ALL SLAVES STATUS")
     settings = [
         f"MASTER_HOST = {sql.quoted(str(origin.address))}",
         f"MASTER_PORT = {PORT}",
@@ -50,7 +51,7 @@ def point(
         f"IGNORE_SERVER_IDS = ({', '.join(str(one) for one in sorted(ignored))})",
     ]
     change = f"CHANGE MASTER {name} TO {', '.join(settings)}"
-    if _is_there(remote, origin.name):
+    if any(link["Connection_name"] == origin.name for link in there):
         sql.ask(remote, f"STOP SLAVE {name}", change, f"START SLAVE {name}", timeout_s=_STOP_S)
     else:
         sql.ask(remote, change, f"START SLAVE {name}")
@@ -74,8 +75,3 @@ def drop(remote: Remote, name: str) -> None:
     """Removes a link; what was received through it stays. Raises RemoteError."""
     link = sql.quoted(name)
     sql.ask(remote, f"STOP SLAVE {link}", f"RESET SLAVE {link} ALL", timeout_s=_STOP_S)
-
-
-def _is_there(remote: Remote, name: str) -> bool:
-    (rows,) = sql.ask(remote, "SHOW ALL SLAVES STATUS")
-    return any(row["Connection_name"] == name for row in rows)

@@ -1,0 +1,381 @@
+"""Healing as a function: from any state of links and positions, carried out on servers that are
+imagined, it ends in the layout; also when it is interrupted after every step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from standfast.cluster.database import Away, Link, NeedsPerson, Observed, Seen, Wait, gtid, heal
+from standfast.cluster.database.actions import (
+    Advance,
+    Copy,
+    CreateDatabase,
+    Drop,
+    HealingStep,
+    Point,
+    Restart,
+    Retire,
+)
+from standfast.cluster.database.layout import PORT, Pair, links
+from standfast.cluster.inventory import Site
+
+from .sites import NAMES, site
+
+
+@dataclass
+class World:
+    """Servers that keep the rules of GTID: a link carries what its origin has, in order, from
+    where the replica is; where the origin's logs do not reach back that far it stops with 1236."""
+
+    site: Site
+    up: set[str]
+    #: What each has of each domain.
+    has: dict[str, dict[int, int]] = field(default_factory=dict)
+    #: Where each one's logs begin.
+    oldest: dict[str, dict[int, int]] = field(default_factory=dict)
+    links: dict[Pair, Link] = field(default_factory=dict)
+    databases: dict[str, dict[str, int]] = field(default_factory=dict)
+    copied: list[Copy] = field(default_factory=list)
+
+    def number(self, name: str) -> int:
+        return self.site.server(name).number
+
+    def observed(self) -> Observed:
+        found: dict[str, Seen | Away] = {}
+        for server in self.site.servers:
+            name = server.name
+            if name not in self.up:
+                found[name] = Away(name, "not reached")
+                continue
+            has = dict(self.has.get(name, {}))
+            others = {d: s for d, s in has.items() if d != server.number}
+            found[name] = Seen(
+                name=name, server_id=server.number, domain=server.number, logs=True,
+                slave_pos=others if any(p.replica == name for p in self.links) or others else {},
+                binlog_pos=has, current_pos=has,
+                binlog_state=",".join(f"{d}-{d}-{s}" for d, s in sorted(has.items())),
+                oldest=dict(self.oldest.get(name, {})),
+                links=tuple(one for pair, one in sorted(self.links.items()) if pair[0] == name),
+                databases=dict(self.databases.get(name, {})),
+            )  # fmt: skip
+        return Observed(found)
+
+    def link(self, pair: Pair, **more: object) -> None:
+        server = self.site.server(pair.origin)
+        made = Link(pair.origin, str(server.address), PORT, f"replica_{pair.replica}", "Yes", "Yes")
+        self.links[pair] = replace(made, **more)  # type: ignore[arg-type]
+
+    def settle_links(self) -> None:
+        """Time passes: whatever links run carry all they can."""
+        for _ in range(len(self.site.servers)):
+            for pair, link in self.links.items():
+                if pair.replica in self.up:
+                    self.links[pair] = self._pass(pair, link)
+
+    def _pass(self, pair: Pair, link: Link) -> Link:
+        if link.sql != "Yes" or link.io == "No":
+            return link
+        if pair.origin not in self.up:
+            return replace(link, io="Connecting", io_errno=2003, io_error="cannot connect")
+        mine, begins = self.has.setdefault(pair.replica, {}), self.oldest.get(pair.origin, {})
+        own = self.number(pair.replica)
+        if any(mine.get(d, 0) < s for d, s in begins.items() if d != own):
+            return replace(link, io="No", io_errno=1236, io_error="logs purged")
+        for domain, sequence in self.has.get(pair.origin, {}).items():
+            mine[domain] = max(mine.get(domain, 0), sequence)
+        for name in self.databases.get(pair.origin, {}):
+            self.databases.setdefault(pair.replica, {})[name] = 1
+        return replace(link, io="Yes", io_errno=0, io_error="")
+
+    def do(self, step: HealingStep) -> None:
+        match step:
+            case Point(replica, origin, ignored, _):
+                address = str(self.site.server(origin).address)
+                assert not any(
+                    one.host == address and pair != (replica, origin)
+                    for pair, one in self.links.items()
+                    if pair.replica == replica
+                ), "MariaDB refuses a second link to one address"
+                self.link(Pair(replica, origin), ignored=ignored, io="Connecting")
+            case Restart(replica, origin, _):
+                pair = Pair(replica, origin)
+                self.links[pair] = replace(
+                    self.links[pair], io="Connecting", io_errno=0, sql="Yes", sql_errno=0
+                )
+            case Drop(replica, name):
+                del self.links[Pair(replica, name)]
+            case Copy(source, target):
+                assert not self.databases.get(target), "written over"
+                self.copied.append(step)
+                self.has[target] = dict(self.has.get(source, {}))
+                self.oldest[target] = dict(self.has.get(source, {}))
+                self.databases[target] = dict(self.databases.get(source, {}))
+            case CreateDatabase(server, name):
+                self.databases.setdefault(server, {})[name] = 0
+                number = self.number(server)
+                self.has[server][number] = self.has.setdefault(server, {}).get(number, 0) + 1
+            case Retire() | Advance() | Wait() | NeedsPerson():
+                pass
+
+    def flows(self) -> set[Pair]:
+        """From whom writes come to whom, by whatever way."""
+        direct = {pair for pair, one in self.links.items() if one.runs and set(pair) <= self.up}
+        while (
+            more := {
+                Pair(a.replica, b.origin)
+                for a in direct
+                for b in direct
+                if a.origin == b.replica and a.replica != b.origin
+            }
+            - direct
+        ):
+            direct |= more
+        return direct
+
+
+def changes(steps: list[HealingStep]) -> list[HealingStep]:
+    return [step for step in steps if not isinstance(step, Wait | NeedsPerson)]
+
+
+def healed(world: World, *, interrupted: bool) -> list[HealingStep]:
+    """Heals until nothing is left to do; returns what a person is asked for."""
+    for _ in range(60):
+        world.settle_links()
+        steps = heal(world.site, world.observed())
+        doing = changes(steps)
+        if not doing:
+            return steps
+        for step in doing[:1] if interrupted else doing:
+            before, had = world.flows(), {n: dict(p) for n, p in world.has.items()}
+            world.do(step)
+            if isinstance(step, Drop):
+                assert before <= world.flows(), f"{step} took a way away"
+            for name, position in had.items():
+                assert gtid.covers(world.has[name], position), f"{step} took something back"
+    raise AssertionError([str(step) for step in steps])
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """A site in use, whose links are as anybody may have left them."""
+    count = draw(st.integers(1, 5))
+    one = site(draw(st.sampled_from(["ring", "mesh"])), count)
+    names = NAMES[:count]
+    up = set(draw(st.lists(st.sampled_from(names), min_size=1, unique=True)))
+    world = World(one, up)
+    for name in names:
+        world.has[name] = {
+            number: draw(st.integers(5, 9)) if NAMES[number - 1] != name else 9
+            for number in range(1, count + 1)
+        }
+        world.databases[name] = {"shop": 1}
+    for replica in names:
+        for origin in names:
+            if replica == origin:
+                continue
+            state = draw(st.sampled_from(["none", "runs", "stopped", "1236", "wrong", "ignores"]))
+            pair = Pair(replica, origin)
+            if state == "runs":
+                world.link(pair)
+            elif state == "stopped":
+                world.link(pair, io="No", sql="No")
+            elif state == "1236":
+                world.link(pair, io="No", io_errno=1236)
+            elif state == "wrong":
+                world.link(pair, user="somebody", io="Connecting", io_errno=1045)
+            elif state == "ignores":
+                world.link(pair, ignored=frozenset({one.servers[0].number, 9}))
+    return world
+
+
+@given(worlds(), st.booleans())
+def test_from_any_state_the_links_become_those_of_the_layout_and_nothing_is_lost(
+    world: World, interrupted: bool
+) -> None:
+    assert healed(world, interrupted=interrupted) == []
+    shall = {p for p in links(world.site, world.up) if p.replica in world.up}
+    assert {pair for pair in world.links if pair.replica in world.up} == shall
+    assert all(world.links[p].runs for p in shall if p.origin in world.up)
+    ends = [world.has[name] for name in world.up]
+    assert all(gtid.covers(world.has[name], gtid.furthest(*ends)) for name in world.up)
+    assert world.copied == []
+
+
+@given(worlds(), st.booleans(), st.data())
+def test_whoever_comes_back_is_taken_back_and_nothing_is_lost(
+    world: World, interrupted: bool, data: st.DataObject
+) -> None:
+    everybody = {server.name for server in world.site.servers}
+    healed(world, interrupted=interrupted)
+    world.up = everybody
+    assert healed(world, interrupted=interrupted) == []
+    assert set(world.links) == set(links(world.site, everybody))
+    every = gtid.furthest(*world.has.values())
+    assert all(gtid.covers(one, every) for one in world.has.values())
+
+
+@pytest.mark.parametrize("topology", ["ring", "mesh"])
+@pytest.mark.parametrize("interrupted", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_an_empty_site_is_linked_and_gets_its_databases_once(
+    topology: str, interrupted: bool, count: int
+) -> None:
+    one = site(topology, count, databases=["shop"])
+    world = World(one, set(NAMES[:count]))
+    assert healed(world, interrupted=interrupted) == []
+    assert set(world.links) == set(links(one, world.up))
+    assert all("shop" in world.databases[name] for name in world.up)
+    assert world.copied == []
+    assert heal(one, world.observed()) == []
+
+
+@pytest.mark.parametrize("topology", ["ring", "mesh"])
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_data_of_the_one_server_that_has_any_goes_to_all(
+    topology: str, interrupted: bool
+) -> None:
+    world = World(site(topology, 3), set(NAMES[:3]))
+    world.databases["two"] = {"shop": 4}
+    world.has["two"] = {2: 50}
+    world.oldest["two"] = {2: 20}
+    assert healed(world, interrupted=interrupted) == []
+    assert {step.target for step in world.copied} == {"one", "three"}
+    assert all(has == {2: 50} for has in world.has.values())
+    assert set(world.links) == set(links(world.site, world.up))
+
+
+@pytest.mark.parametrize("topology", ["ring", "mesh"])
+def test_a_server_added_later_is_copied_to_and_the_circle_closes_around_it(topology: str) -> None:
+    world = World(site(topology, 4), set(NAMES[:4]))
+    for name in NAMES[:3]:
+        world.has[name] = {1: 5, 2: 5, 3: 5}
+        world.databases[name] = {"shop": 1}
+        world.oldest[name] = {1: 3, 2: 3, 3: 3}
+    for pair in links(site(topology, 3), NAMES[:3]):
+        world.link(pair)
+    assert healed(world, interrupted=True) == []
+    assert [step.target for step in world.copied] == ["four"]
+    assert set(world.links) == set(links(world.site, world.up))
+
+
+def test_two_with_data_of_their_own_are_left_alone() -> None:
+    world = World(site("ring", 3), set(NAMES[:3]))
+    world.databases = {"one": {"shop": 1}, "two": {"blog": 1}}
+    steps = heal(world.site, world.observed())
+    assert [type(step) for step in steps] == [NeedsPerson, NeedsPerson]
+
+
+def test_a_stranger_with_data_is_not_written_over_nor_linked() -> None:
+    world = World(site("mesh", 3), set(NAMES[:3]))
+    for name in ("one", "two"):
+        world.has[name] = {1: 5, 2: 5}
+        world.databases[name] = {"shop": 1}
+    for pair in links(site("mesh", 2), NAMES[:2]):
+        world.link(pair)
+    world.databases["three"] = {"own": 1}
+    (step,) = heal(world.site, world.observed())
+    assert isinstance(step, NeedsPerson)
+    assert step.server == "three"
+    assert "own" in step.words
+
+
+def test_rows_that_conflict_are_never_skipped_and_a_ring_goes_around_the_server_they_stop() -> None:
+    world = World(site("ring", 3), set(NAMES[:3]))
+    for name in NAMES[:3]:
+        world.has[name] = {1: 5, 2: 5, 3: 5}
+    for pair in links(world.site, world.up):
+        world.link(pair)
+    world.link(Pair("two", "one"), sql="No", sql_errno=1062, sql_error="Duplicate entry 'home'")
+    left = healed(world, interrupted=True)
+    assert [str(step) for step in left] == [
+        "two: cannot apply what came from one (error 1062), and nothing is skipped unseen: "
+        "Duplicate entry 'home'"
+    ]
+    assert world.links[Pair("three", "one")].runs
+    assert world.links[Pair("two", "one")].sql == "No"
+
+
+def test_logs_that_nobody_has_any_more_are_a_matter_for_a_person() -> None:
+    world = World(site("mesh", 2), {"one", "two"})
+    world.has = {"one": {1: 50, 2: 5}, "two": {1: 3, 2: 5}}
+    world.oldest = {"one": {1: 20}}
+    for pair in links(world.site, world.up):
+        world.link(pair)
+    (step,) = healed(world, interrupted=False)
+    assert isinstance(step, NeedsPerson)
+    assert "copied anew" in step.words
+
+
+def test_its_own_writes_are_asked_of_nobody() -> None:
+    world = World(site("mesh", 2), {"one", "two"})
+    world.has = {"one": {1: 50, 2: 5}, "two": {1: 50, 2: 5}}
+    world.oldest = {"two": {1: 50}}
+    for pair in links(world.site, world.up):
+        world.link(pair)
+    world.link(Pair("one", "two"), io="No", io_errno=1236)
+    (step,) = heal(world.site, world.observed())
+    assert step == Advance("one")
+
+
+def test_an_empty_server_whose_number_was_used_waits_until_all_that_is_known_of_it_is_there() -> (
+    None
+):
+    world = World(site("ring", 3), set(NAMES[:3]))
+    world.has = {"one": {1: 50, 2: 5}, "three": {1: 3, 2: 9, 3: 1}}
+    for name in ("one", "three"):
+        world.databases[name] = {"shop": 1}
+    world.link(Pair("one", "three"), io="No")
+    world.link(Pair("three", "one"))
+    assert Wait("one", "two", "") in heal(world.site, world.observed())
+    assert healed(world, interrupted=True) == []
+    assert world.has["two"][2] == 9
+    world = replace(
+        world,
+        up={"one", "two"},
+        links={Pair("one", "three"): Link("three", "h", 1, "u", "No", "Yes")},
+    )
+    world.has["two"] = {}
+    world.databases["two"] = {}
+    found = heal(world.site, world.observed())
+    assert any(isinstance(step, NeedsPerson) and "three" in step.words for step in found)
+    assert not any(isinstance(step, Copy) for step in found)
+
+
+@pytest.mark.parametrize("number", [(7, 7), (2, 1), (1, 2)])
+def test_a_server_under_another_number_is_refused_and_not_touched(number: tuple[int, int]) -> None:
+    world = World(site("mesh", 2), {"one", "two"})
+    seen: Mapping[str, Seen | Away] = world.observed().servers
+    two = seen["two"]
+    assert isinstance(two, Seen)
+    odd = replace(two, server_id=number[0], domain=number[1])
+    steps = heal(world.site, Observed({**seen, "two": odd}))
+    assert any(isinstance(step, NeedsPerson) and step.server == "two" for step in steps)
+    assert not any(isinstance(step, Point) for step in steps)
+
+
+def test_a_server_that_has_left_is_ignored_once_all_are_level_and_then_forgotten() -> None:
+    world = World(site("mesh", 2), {"one", "two"})
+    world.has = {"one": {1: 5, 2: 5, 3: 8}, "two": {1: 5, 2: 5, 3: 8}}
+    for pair in links(world.site, world.up):
+        world.link(pair)
+    world.has["two"][3] = 7
+    assert heal(world.site, world.observed()) == []  # one of them still lacks a write of it
+    world.has["two"][3] = 8
+    assert healed(world, interrupted=True) == []
+    assert {link.ignored for link in world.links.values()} == {frozenset({3})}
+    world.oldest = {"one": {1: 5, 3: 8}, "two": {3: 7}}
+    assert heal(world.site, world.observed()) == [Retire("one", 3)]
+
+
+def test_a_server_that_others_see_is_there_even_if_it_is_not_reached_from_here() -> None:
+    world = World(site("ring", 3), {"one", "three"})
+    for name in NAMES[:3]:
+        world.has[name] = {1: 5, 2: 5, 3: 5}
+    for pair in links(world.site, NAMES[:3]):
+        world.link(pair)
+    assert heal(world.site, world.observed()) == []
