@@ -28,27 +28,48 @@ def strangers(site: Site, servers: Iterable[Server]) -> list[Stranger]:
     """Those of the servers whose keys are not known. Raises RemoteError for one that does not
     answer."""
     known = _known(site)
-    return [_meet(each) for each in servers if not known & set(_places(each))]
+    return [_meet(each) for each in servers if not known.keys() & set(_places(each))]
 
 
 def trust(site: Site, met: Iterable[Stranger]) -> None:
     """From now on these servers are known by these keys, on each of their ports."""
+    _write(site, [(place, key) for e in met for place in _places(e.server) for key in e.keys])
+
+
+def follow(site: Site, servers: Iterable[Server]) -> None:
+    """A server that is known on one of its ports is known on another one that it gets, too."""
+    known = _known(site)
+    lines: list[tuple[str, str]] = []
+    for server in servers:
+        places = _places(server)
+        keys = [key for place in places for key in known.get(place, ())]
+        lines += [(p, key) for p in places if p not in known for key in dict.fromkeys(keys)]
+    if lines:
+        _write(site, lines)
+
+
+def _write(site: Site, lines: Iterable[tuple[str, str]]) -> None:
     site.secrets.mkdir(mode=0o700, exist_ok=True)
     file = site.secrets / "known_hosts"
     file.touch(mode=0o600)
-    lines = [f"{','.join(_places(each.server))} {key}\n" for each in met for key in each.keys]
     with file.open("a", encoding="utf-8") as known:
-        known.write("".join(lines))
+        known.write("".join(f"{place} {key}\n" for place, key in lines))
 
 
-def _known(site: Site) -> set[str]:
+def _known(site: Site) -> dict[str, list[str]]:
+    """The keys of each place that is known."""
     try:
         lines = (site.secrets / "known_hosts").read_text("utf-8").splitlines()
     except FileNotFoundError:
-        return set()
+        return {}
     except (OSError, UnicodeDecodeError) as error:
         raise StandfastError(f"{site.secrets / 'known_hosts'} cannot be read: {error}") from None
-    return {place for line in lines if line.strip() for place in line.split()[0].split(",")}
+    known: dict[str, list[str]] = {}
+    for line in lines:
+        places, _, key = line.partition(" ")
+        for place in places.split(",") if key else ():
+            known.setdefault(place, []).append(key)
+    return known
 
 
 def _places(server: Server) -> list[str]:

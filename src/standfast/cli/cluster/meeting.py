@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def meet(site: Site, *, yes: bool) -> None:
     """Asks about every server that is not known yet. Raises StandfastError where one is refused,
     UsageError where nobody is there to ask."""
-    from standfast.cluster.contact import strangers, trust
+    from standfast.cluster.contact import follow, strangers, trust
 
+    follow(site, site.servers)
     met = strangers(site, site.servers)
     if not met:
         return
