@@ -19,11 +19,11 @@ from ..steps import (
     Updates,
     User,
 )
-from .looking import pending
+from .looking import FETCHED, pending
 from .session import Session
 
-#: The lists of packages are fetched anew when they are older, in seconds.
-_LISTS_LAST_S = 3600
+#: A new server often installs updates on its own just then: that is waited for, in seconds.
+_WAIT = "-o DPkg::Lock::Timeout=300"
 
 
 def do(session: Session, step: Step) -> None:
@@ -32,11 +32,11 @@ def do(session: Session, step: Step) -> None:
         case Updates():
             session.do(apt.update)
             session.do(apt.upgrade)
+            session.shell(f"mkdir -p {posixpath.dirname(FETCHED)} && touch {FETCHED}")
         case Packages():
-            session.do(apt.update, cache_time=_LISTS_LAST_S)
             session.do(
-                apt.packages, list(step.names), present=not step.absent,
-                extra_uninstall_arguments="--purge" if step.absent else None,
+                apt.packages, list(step.names), present=not step.absent, purge=step.absent,
+                extra_install_args=_WAIT, extra_uninstall_args=_WAIT,
             )  # fmt: skip
         case User():
             session.do(

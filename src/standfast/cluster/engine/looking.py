@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import hashlib
+from shlex import quote
 from typing import Any
 
 from pyinfra.facts import deb, files, server, systemd
@@ -26,7 +28,9 @@ from .session import Session
 
 #: Which packages wait, by the lists that the server has.
 _WAITING = "apt-get -qq --simulate --option Debug::NoLocking=true upgrade | sed -n 's/^Inst //p'"
-_NO_LISTS = "! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1"
+#: When the lists were fetched; older than a day they tell too little.
+FETCHED = "/var/lib/standfast-engine/lists-fetched"
+_OLD_LISTS = f'test -z "$(find {FETCHED} -mtime -1 2>/dev/null)"'
 
 
 def look(session: Session, step: Step) -> Change | None:
@@ -61,8 +65,8 @@ Found = tuple[str, str | None] | None
 
 
 def _updates(session: Session) -> Found:
-    if session.tries(_NO_LISTS)[0]:
-        return "the list of packages is fetched, and updates are installed", None
+    if session.tries(_OLD_LISTS)[0]:
+        return "the lists of packages are fetched, and updates installed", None
     waiting = [line.split()[0] for line in session.shell(_WAITING).splitlines() if line.strip()]
     if not waiting:
         return None
@@ -108,13 +112,18 @@ def _file(session: Session, step: File) -> Found:
         return f"file {step.path}", _diff(step, [])
     if session.fact(files.Sha256File, step.path) != hashlib.sha256(step.text.encode()).hexdigest():
         # What may not be shown is not read either.
-        before = [] if step.secret else session.fact(files.FileContents, step.path) or []
-        return f"file {step.path}", _diff(step, before)
+        return f"file {step.path}", _diff(step, [] if step.secret else _read(session, step.path))
     if wrong := _rights(step, known):
         return f"file {step.path}: {wrong}", None
     if step.tells and session.fact(files.File, pending(step.tells)):
         return f"{step.tells} is told of {step.path}", None
     return None
+
+
+def _read(session: Session, path: str) -> list[str]:
+    """Its lines, of whatever bytes: pyinfra's own fact is for UTF-8 alone."""
+    text = base64.b64decode(session.tries(f"base64 -w0 {quote(path)}")[1])
+    return text.decode(errors="replace").splitlines()
 
 
 def pending(unit: str) -> str:

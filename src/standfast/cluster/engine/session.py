@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import logging
+import socket
 from typing import Any
 
+import gevent  # type: ignore[import-untyped]
+from paramiko import SSHException, Transport
 from pyinfra.api.command import StringCommand
 from pyinfra.api.config import Config
 from pyinfra.api.exceptions import ConnectError, NestedOperationError, PyinfraError
@@ -20,6 +23,10 @@ from .change import EngineError
 # It complains to the terminal on its own; what went wrong is in our errors.
 logging.getLogger("pyinfra").addHandler(logging.NullHandler())
 logging.getLogger("pyinfra").propagate = False
+
+
+#: A line that answers nothing for so long is lost, in seconds.
+SILENCE_S = 30
 
 
 class Session:
@@ -45,6 +52,11 @@ class Session:
             self._host.connect(show_errors=False, raise_exceptions=True)
         except ConnectError as error:
             raise EngineError(f"{self.name}: {error}") from None
+        connector: Any = self._host.connector
+        self._transport: Transport = connector.client.get_transport()
+        _watch(self._transport)
+        # Nor does its event loop speak to the terminal.
+        gevent.get_hub().exception_stream = None
         self._state.activate_host(self._host)
         # Operations are carried out at once, not gathered for later.
         self._state.current_stage = StateStage.Execute
@@ -59,7 +71,7 @@ class Session:
                 try:
                     self._facts[key] = self._host.get_fact(kind, *arguments)
                 except PyinfraError as error:
-                    raise EngineError(f"{self.name}: {error}") from None
+                    raise EngineError(self._failed(str(error))) from None
         return self._facts[key]
 
     def do(self, operation: Any, *arguments: object, **options: object) -> None:
@@ -76,7 +88,12 @@ class Session:
     def _complaint(self, name: str) -> str:
         done = self._state.ops[self._host].get(name)
         said = done.operation_meta.stderr.strip() if done is not None else ""
-        return f"{self.name}: {said or 'an operation failed'}"
+        return self._failed(said)
+
+    def _failed(self, said: str) -> str:
+        if not self._transport.is_active():
+            said = "the connection was lost"
+        return f"{self.name}: {said or 'a command failed without a word'}"
 
     def shell(self, script: str, given: str | None = None) -> str:
         """Runs a script as root and returns what it printed; ``given`` is at its standard input.
@@ -86,7 +103,7 @@ class Session:
         self._facts.clear()
         fine, said = self.tries(script, given)
         if not fine:
-            raise EngineError(f"{self.name}: {said.strip() or 'a command failed'}")
+            raise EngineError(self._failed(said.strip()))
         return said
 
     def tries(self, script: str, given: str | None = None) -> tuple[bool, str]:
@@ -96,9 +113,20 @@ class Session:
             # pyinfra adds an end of line where there is none.
             script = f"base64 -d | {{ {script}\n}}"
             options["_stdin"] = base64.b64encode(given.encode()).decode()
-        fine, output = self._host.run_shell_command(StringCommand(script), **options)
+        try:
+            fine, output = self._host.run_shell_command(StringCommand(script), **options)
+        except (OSError, EOFError, SSHException) as error:
+            raise EngineError(self._failed(str(error))) from None
         return fine, output.stdout if fine else output.stderr or output.stdout
 
     def close(self) -> None:
         """Ends the connection."""
         self._host.disconnect()
+
+
+def _watch(transport: Transport) -> None:
+    """A server that has died is noticed, not waited for."""
+    transport.set_keepalive(SILENCE_S // 3)
+    if isinstance(transport.sock, socket.socket):
+        milliseconds = SILENCE_S * 1000
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
