@@ -143,7 +143,8 @@ _OPEN_TEST = """\
 SELECT COUNT(*) AS grants FROM mysql.db
 WHERE User IN ('', 'PUBLIC') AND (Db = 'test' OR Db LIKE 'test\\_%')"""
 _LINKS = "SHOW ALL SLAVES STATUS"
-_FIRST_LOG = "SHOW BINARY LOGS"
+# Of the oldest log, which is the one that is shown where none is named.
+_FIRST_EVENTS = "SHOW BINLOG EVENTS LIMIT 3"
 
 
 def observe(site: Site, remotes: Remotes) -> Observed:
@@ -164,21 +165,21 @@ def observe(site: Site, remotes: Remotes) -> Observed:
 
 def look(name: str, remote: Remote) -> Seen:
     """One server. Raises RemoteError where it or its database does not answer."""
-    (state,), links, accounts, databases, ((beats,)), ((grants,)) = sql.ask(
-        remote, _STATE, _LINKS, _ACCOUNTS, _DATABASES, CHECK_SQL, _OPEN_TEST, timeout_s=20
-    )
-    logs = state["log_bin"] == "1"
+    (state,), links, accounts, databases, (beats,), (grants,), events = sql.ask(
+        remote, _STATE, _LINKS, _ACCOUNTS, _DATABASES, CHECK_SQL, _OPEN_TEST, _FIRST_EVENTS,
+        timeout_s=20,
+    )  # fmt: skip
     tables = {row["name"] or "": int(row["tables"] or 0) for row in databases}
     return Seen(
         name=name,
         server_id=int(state["server_id"] or 0),
         domain=int(state["domain"] or 0),
-        logs=logs,
+        logs=state["log_bin"] == "1",
         slave_pos=gtid.position(state["slave_pos"] or ""),
         binlog_pos=gtid.position(state["binlog_pos"] or ""),
         current_pos=gtid.position(state["current_pos"] or ""),
         binlog_state=(state["binlog_state"] or "").replace("\n", ""),
-        oldest=_oldest(remote) if logs else {},
+        oldest=_oldest(events),
         links=tuple(link_of(row) for row in links),
         accounts=tuple(account_of(row) for row in accounts),
         databases={name: count for name, count in tables.items() if name not in _SYSTEM},
@@ -189,13 +190,8 @@ def look(name: str, remote: Remote) -> Seen:
     )
 
 
-def _oldest(remote: Remote) -> gtid.Position:
+def _oldest(events: list[Row]) -> gtid.Position:
     """The list of positions at the head of the oldest log."""
-    (logs,) = sql.ask(remote, _FIRST_LOG, timeout_s=20)
-    if not logs:
-        return {}
-    first = sql.quoted(logs[0]["Log_name"] or "")
-    (events,) = sql.ask(remote, f"SHOW BINLOG EVENTS IN {first} LIMIT 3", timeout_s=20)
     for event in events:
         if event["Event_type"] == "Gtid_list":
             return gtid.position((event["Info"] or "").strip("[]"))

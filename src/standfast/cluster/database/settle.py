@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from standfast.errors import StandfastError
 
 from ..inventory import Site
-from ..remote import Remote, RemoteError
+from ..remote import Remote, RemoteError, on_all
 from ..status import heartbeat
 from . import accounts, join, links, sql
 from .actions import (
@@ -26,7 +26,7 @@ from .actions import (
     Wait,
 )
 from .heal import heal
-from .observe import Observed, Remotes, Seen, look, observe
+from .observe import Away, Observed, Remotes, Seen, look, observe
 from .secrets import Vault
 
 Say = Callable[[str], None]
@@ -56,6 +56,8 @@ def settle(
     until = time.monotonic() + patience_s
     while True:
         observed = observe(site, remotes)
+        if not observed.seen:
+            raise Unsettled(_silent(observed), done)
         changes = _preparations(site, observed, vault)
         steps = heal(site, observed)
         acting = [step for step in steps if not isinstance(step, Wait | NeedsPerson)]
@@ -66,13 +68,10 @@ def settle(
                 break
         if time.monotonic() > until and all(tried.get(step) for step in acting) and not changes:
             break
-        for server in dict.fromkeys(change.server for change in changes):
-            its = [change for change in changes if change.server == server]
-            for change in its:
-                say(change.words)
-                done.append(change.words)
-            statements = [one for change in its for one in change.statements]
-            sql.ask(_reached(remotes, server), *statements)
+        for change in changes:
+            say(change.words)
+            done.append(change.words)
+        _prepare(site, remotes, changes)
         for step in acting:
             if not tried.get(step):
                 say(str(step))
@@ -90,7 +89,7 @@ def what_is_missing(site: Site, remotes: Remotes, vault: Vault) -> list[str]:
     """What ``settle`` would begin with, and what it could not put right; nothing is changed."""
     observed = observe(site, remotes)
     changes = [change.words for change in _preparations(site, observed, vault)]
-    return changes + [str(step) for step in heal(site, observed)]
+    return _silent(observed) + changes + [str(step) for step in heal(site, observed)]
 
 
 def carry_out(
@@ -118,6 +117,15 @@ def carry_out(
             pass
 
 
+def _silent(observed: Observed) -> list[str]:
+    """The servers that are there, but whose database is not; all, where none is."""
+    return [
+        f"{name}: its database does not answer ({one.why})"
+        for name, one in observed.servers.items()
+        if isinstance(one, Away) and (one.reached or not observed.seen)
+    ]
+
+
 @dataclass(frozen=True)
 class _Change:
     """Something on one server that does not depend on the others."""
@@ -125,6 +133,20 @@ class _Change:
     server: str
     words: str
     statements: tuple[str, ...]
+
+
+def _prepare(site: Site, remotes: Remotes, changes: list[_Change]) -> None:
+    """All servers at once, each in the order of its changes. Raises RemoteError."""
+    wanted: dict[str, list[str]] = {}
+    for change in changes:
+        wanted.setdefault(change.server, []).extend(change.statements)
+    answers = on_all(
+        [site.server(name) for name in wanted],
+        lambda server: sql.ask(_reached(remotes, server.name), *wanted[server.name]),
+    )
+    for answer in answers.values():
+        if isinstance(answer, RemoteError):
+            raise answer
 
 
 def _preparations(site: Site, observed: Observed, vault: Vault) -> list[_Change]:

@@ -9,7 +9,7 @@ from .secrets import Vault
 
 _UNIT = "mariadb"
 #: Refuses a file with an option that this MariaDB does not know: it would not start with it.
-_CHECK = "mariadbd --defaults-file=%s --verbose --help >/dev/null"
+_CHECK = "/usr/sbin/mariadbd --defaults-file=%s --verbose --help >/dev/null"
 
 
 def steps(site: Site, server: Server, memory_bytes: int, vault: Vault) -> list[Step]:
