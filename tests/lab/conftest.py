@@ -1,9 +1,11 @@
-"""Three servers, booted once for all tests of this folder and made new between those that ask."""
+"""Three servers, booted once for all tests of this folder and made new between those that ask;
+and three more that are one site, set up once through the real command line."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from standfast.cluster.inventory import Site, load_site
 from standfast.lab import Lab, LabPlan, LabServer
 from standfast.lab.commands import missing
+from standfast.lab.plan import inner_address6
 
 #: Two checkouts on one machine are two labs, which do not know of each other; so are two runs of
 #: one checkout with a name of their own each in STANDFAST_TEST_LAB.
@@ -24,6 +28,13 @@ SERVERS = (
     LabServer("two", f"{NETWORK}.12"),
     LabServer("three", f"{NETWORK}.13"),
 )
+#: The servers of the site that is set up, each with an SSH port of its own; the first is master.
+SITE_NETWORK = f"172.{24 + _CHECKOUT % 8}.{_CHECKOUT // 64 % 256}"
+SITE_SERVERS = (
+    LabServer("ie", f"{SITE_NETWORK}.11", 2201),
+    LabServer("nl", f"{SITE_NETWORK}.12", 2202),
+    LabServer("us", f"{SITE_NETWORK}.13", 2203),
+)
 
 
 @dataclass(frozen=True)
@@ -32,8 +43,13 @@ class Admin:
 
     key: Path
 
+    @property
+    def public_key(self) -> str:
+        """The public half of the key, as one line."""
+        return self.key.with_suffix(".pub").read_text().strip()
+
     def ssh(
-        self, address: str, command: str, user: str = "root"
+        self, address: str, command: str, user: str = "root", port: int = 22
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command on a server as an admin does."""
         options = {
@@ -44,7 +60,7 @@ class Admin:
             "ConnectTimeout": "3",
             "LogLevel": "ERROR",
         }
-        words = ["ssh", "-i", str(self.key)]
+        words = ["ssh", "-i", str(self.key), "-p", str(port)]
         words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         words += [f"{user}@{address}", command]
         return subprocess.run(
@@ -63,14 +79,67 @@ def admin(tmp_path_factory: pytest.TempPathFactory) -> Admin:
 @pytest.fixture(scope="package")
 def lab(admin: Admin) -> Iterator[Lab]:
     """Three booted servers, or the reason why there are none."""
+    yield from _booted(LabPlan(SITE, SERVERS, (admin.public_key,)))
+
+
+@pytest.fixture(scope="package")
+def site_lab(admin: Admin) -> Iterator[Lab]:
+    """Three more, on which a site is set up; the tests of ``lab`` know nothing of them."""
+    yield from _booted(LabPlan(f"{SITE}-site", SITE_SERVERS, (admin.public_key,)))
+
+
+def _booted(plan: LabPlan) -> Iterator[Lab]:
     lacking = missing()
     if lacking is not None:
         if os.environ.get("CI") and "installed" in lacking:
             pytest.fail(lacking)
         pytest.skip(lacking)
-    key = admin.key.with_suffix(".pub").read_text().strip()
-    found = Lab(LabPlan(SITE, SERVERS, (key,)))
+    found = Lab(plan)
     found.down()  # what a run that was killed has left
     found.up()
     yield found
     found.down()
+
+
+@pytest.fixture(scope="package")
+def site_up(site_lab: Lab, admin: Admin, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A site that was set up as an admin does it: from site.toml, by ``cluster apply``."""
+    file = tmp_path_factory.mktemp("site") / "site.toml"
+    file.write_text(site_toml(site_lab, admin))
+    done = cluster(file, "apply", "--yes", timeout_s=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return load_site(file)
+
+
+def cluster(file: Path, *words: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    """Runs ``standfast cluster`` as an admin does."""
+    return subprocess.run(
+        [sys.executable, "-m", "standfast", "cluster", *words, "--file", str(file)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s,
+    )  # fmt: skip
+
+
+def site_toml(lab: Lab, admin: Admin) -> str:
+    """A site of the servers of a lab, which this machine administers by IPv4 and IPv6."""
+    gateway = lab.plan.gateway
+    servers = "".join(
+        f"""
+[[servers]]
+name = "{server.name}"
+address = "{server.address}"
+location = "{location}"
+ssh_port = {server.ssh_port}
+"""
+        for server, location in zip(lab.plan.servers, ("Dublin", "Utrecht", "Austin"), strict=True)
+    )
+    return f"""\
+name = "shop"
+domain = "example.org"
+master = "{lab.plan.servers[0].name}"
+identity = "{admin.key}"
+
+[[admins]]
+name = "ann"
+keys = ["{admin.public_key}"]
+addresses = ["{gateway}/32", "{inner_address6(gateway)}/128"]
+{servers}"""
