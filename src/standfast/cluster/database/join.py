@@ -64,7 +64,8 @@ def _mark(target: Remote, seen: Seen) -> None:
     if seen.holds_data and not seen.joining:
         raise CopyError(f"{seen.name} holds data of its own, which is not written over")
     quiet = ["SET GLOBAL event_scheduler = OFF", "SET GLOBAL read_only = ON"]
-    sql.ask(target, *quiet, "SET SESSION sql_log_bin = 0", *_emptied(target))
+    emptied = ["SET SESSION sql_log_bin = 0", *_emptied(target)]
+    sql.ask(target, *quiet, *emptied, timeout_s=_HOUR_S)  # half a copy may be large
 
 
 def _emptied(target: Remote) -> list[str]:
