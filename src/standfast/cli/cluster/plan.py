@@ -68,7 +68,7 @@ def show(changes: list[Change]) -> None:
 
 
 def count(changes: list[Change]) -> str:
-    """How many changes there are, on how many servers."""
+    """How many changes there are, on how many servers; those of all databases are on none."""
     servers = len({change.server for change in changes if change.server})
-    ends = "s" * (len(changes) != 1), "s" * (servers != 1)
-    return f"{len(changes)} change{ends[0]} on {servers} server{ends[1]}"
+    words = f"{len(changes)} change{'s' * (len(changes) != 1)}"
+    return f"{words} on {servers} server{'s' * (servers != 1)}" if servers else words
