@@ -72,7 +72,7 @@ def options(site: Site, server: Server, memory_bytes: int) -> str:
         _part(
             "sizes from the server's memory, most of which the web server needs",
             innodb_buffer_pool_size=pool * _MIB,
-            innodb_log_file_size=min(max(pool // 4, 32), 1024) * _MIB,
+            innodb_log_file_size=min(max(pool // 4, 32), 256) * _MIB,
             max_connections=min(max(memory_bytes // (24 * _MIB), 40), 400),
         ),
     ]  # fmt: skip
