@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from standfast.cluster.engine import Change, EngineError, PyinfraEngine, session
-from standfast.cluster.remote import Login, Remote, RemoteError
+from standfast.cluster.remote import Login, OtherHostKey, Remote, RemoteError
 from standfast.cluster.steps import (
     Absent,
     Command,
@@ -224,11 +225,21 @@ def test_an_apply_that_was_killed_is_finished_by_another(
         running.kill()
         running.wait()
     # As the server's first file is right already, only the mark says that nobody told the unit.
-    only = steps[:1]
-    assert len(engine.look(only)) == 1
+    assert len(engine.look(steps[:1])) == 1
     apply(engine, *steps)
     assert answer(login, "cat /srv/first /srv/last /srv/told") == "1\n2\ntold\n"
     assert engine.look(steps) == []
+
+
+def test_a_text_that_arrives_by_half_takes_nobodys_place(
+    engine: PyinfraEngine, login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(login, "echo whole >/srv/half")
+    encode = base64.b64encode
+    monkeypatch.setattr("base64.b64encode", lambda text: encode(text[:30]))
+    with pytest.raises(EngineError, match="one.*/srv/half"):
+        apply(engine, File("/srv/half", "x" * 60, WHY))
+    assert answer(login, "cat /srv/half; ls -A /srv | grep half") == "whole\nhalf\n"
 
 
 def ruin(rules: str) -> Guarded:
@@ -366,3 +377,18 @@ def test_a_server_that_is_not_there_or_not_itself_is_said(login: Login, tmp_path
     nobody.write_text("")
     with pytest.raises(EngineError, match="one"):
         PyinfraEngine(dataclasses.replace(login, port=2222, known_hosts=nobody), login)
+
+
+def test_a_server_that_shows_another_key_is_refused_with_words(
+    login: Login, tmp_path: Path
+) -> None:
+    there = dataclasses.replace(login, port=2222, known_hosts=tmp_path / "known_hosts")
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")], check=True
+    )
+    other = (tmp_path / "other.pub").read_text()
+    there.known_hosts.write_text(f"[{login.address}]:2222 {other}")
+    with pytest.raises(OtherHostKey, match="another host key .*provider.*known_hosts"):
+        Remote(there).run("true", kept=False)
+    with pytest.raises(EngineError, match="one: .*host key"):
+        PyinfraEngine(there, there)

@@ -33,6 +33,20 @@ class RemoteError(StandfastError):
         self.reached = reached
 
 
+class OtherHostKey(RemoteError):
+    """A server shows a host key that is not the trusted one."""
+
+    def __init__(self, where: str, said: str, known_hosts: Path) -> None:
+        super().__init__(
+            f"{where} shows another host key than the one that was trusted. Either the server was "
+            "set up anew, or somebody stands between: ask its provider. If it is right, take the "
+            f"lines of its address out of {known_hosts}; the next plan shows the new key's "
+            "fingerprint and asks.",
+            said,
+            False,
+        )
+
+
 @dataclass(frozen=True)
 class Login:
     """How one gets in. ``known_hosts`` holds the keys of hosts that are trusted, no others are."""
@@ -124,6 +138,8 @@ class Remote:
         except subprocess.TimeoutExpired:
             raise RemoteError(f"{where} did not answer within {timeout_s:g} s", "", False) from None
         said = done.stderr.decode(errors="replace").strip()
+        if done.returncode == 255 and "HOST IDENTIFICATION HAS CHANGED" in said:
+            raise OtherHostKey(where, said, self.login.known_hosts)
         if done.returncode == 255:  # ssh itself
             raise RemoteError(f"{where} was not reached: {said or 'no reason given'}", said, False)
         if done.returncode:
@@ -148,6 +164,8 @@ def reach(site: Site, server: Server) -> Remote:
         remote = Remote(login)
         try:
             remote.run("true", timeout_s=3 * _CONNECT_S)
+        except OtherHostKey:
+            raise
         except RemoteError as error:
             refused.append(error)
         else:

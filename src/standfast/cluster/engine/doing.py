@@ -76,9 +76,11 @@ def stage(step: File, place: str) -> str:
     it, and does not change a file in one step.
     """
     new = quote(place)
+    # Where the line broke meanwhile, the input ends as if that were all.
+    whole = f'test "$(stat -c %s {new})" = {len(step.text.encode())}'
     check = f"&& {step.check.replace('%s', new)}" if step.check else ""
     return (
-        f"umask 077; cat >{new} && chown {quote(f'{step.owner}:{step.group}')} {new}"
+        f"umask 077; cat >{new} && {whole} && chown {quote(f'{step.owner}:{step.group}')} {new}"
         f" && chmod {step.mode:o} {new} {check}"
         f" || {{ s=$?; rm -f {new}; exit $s; }}"
     )

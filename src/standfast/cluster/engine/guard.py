@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from shlex import quote
+from uuid import uuid4
 
 from ..remote import Login, Remote, RemoteError
 from ..steps import Absent, File, Guarded, Unit
@@ -26,7 +27,7 @@ _MARGIN_S = 3.0
 
 def carry_out(session: Session, step: Guarded, before: Login, after: Login) -> None:
     """Does a guarded step and proves it. Raises EngineError where it was undone."""
-    if session.tries(f"systemctl -q is-active {_UNDO}.timer")[0]:
+    if session.tries(f"systemctl -q is-active {_UNDO}.timer {_UNDO}.service")[0]:
         raise EngineError(
             f"{session.name}: an earlier change of '{step.title}' is about to be undone;"
             f" wait {step.undo_s} s and run it again"
@@ -35,26 +36,34 @@ def carry_out(session: Session, step: Guarded, before: Login, after: Login) -> N
     for number, each in enumerate(step.steps):
         if isinstance(each, File):
             session.shell(stage(each, f"{_PLACE}/new-{number}"), each.text)
-    session.shell(f"cat >{_PLACE}/change.sh", _change(step))
+    done = f"done-{uuid4().hex}"
+    session.shell(f"cat >{_PLACE}/change.sh", _change(step, done))
     session.shell(f"cat >{_PLACE}/undo.sh", _undo(step))
     began_s = time.monotonic()
     # By itself, as the line over which it is told may not live through it.
     session.shell(f"systemd-run -q --collect --unit={_CHANGE} sh {_PLACE}/change.sh")
-    if _proven(after, began_s + step.undo_s - _MARGIN_S):
+    if _proven(after, done, began_s + step.undo_s - _MARGIN_S):
         return
     _wait_for_undo(session.name, step, before, began_s)
 
 
-def _proven(after: Login, until_s: float) -> bool:
-    """Whether one could log in, and had the timer stopped before it struck."""
+def _proven(after: Login, done: str, until_s: float) -> bool:
+    """Whether one could log in, and had the timer stopped before it struck.
+
+    A login that was under way during the change proves nothing: a firewall may let go on what it
+    would not let begin. So the one that counts begins once another has seen that all is done. Its
+    command names this very change: one that a firewall held up may arrive when it is long undone,
+    and the next one has begun.
+    """
     new = Remote(after)
+    seen = f"test -e {_PLACE}/{done}"
     stop = (
-        f"test -e {_PLACE}/done && systemctl stop {_UNDO}.timer"
-        f" && ! test -e {_PLACE}/undone && rm -rf {_PLACE}"
+        f"{seen} && systemctl stop {_UNDO}.timer && ! test -e {_PLACE}/undoing && rm -rf {_PLACE}"
     )
     while time.monotonic() < until_s:
         try:
-            new.run(stop, kept=False, timeout_s=max(until_s - time.monotonic(), 1.0))
+            for script in (seen, stop):
+                new.run(script, kept=False, timeout_s=max(until_s - time.monotonic(), 1.0))
         except RemoteError:
             time.sleep(_PAUSE_S)
         else:
@@ -84,7 +93,7 @@ def _wait_for_undo(name: str, step: Guarded, before: Login, began_s: float) -> N
     )
 
 
-def _change(step: Guarded) -> str:
+def _change(step: Guarded, done: str) -> str:
     lines = [f"exec 2>{_PLACE}/failed", f"cd {_PLACE} || exit 1"]
     for number, each in enumerate(step.steps):
         if isinstance(each, Unit):
@@ -113,12 +122,12 @@ def _change(step: Guarded) -> str:
         if isinstance(each, File | Absent) and each.tells:
             told[each.tells] = "reload-or-restart" if each.reload else "restart"
     lines += [f"systemctl {how} {quote(unit)}" for unit, how in told.items()]
-    lines.append("touch done")
+    lines.append(f"touch {done}")
     return "\n".join(lines) + "\n"
 
 
 def _undo(step: Guarded) -> str:
-    lines = [f"cd {_PLACE} || exit 1", "echo undone >undone"]
+    lines = [f"cd {_PLACE} || exit 1", "touch undoing"]
     for number, each in enumerate(step.steps):
         if isinstance(each, File | Absent):
             path = quote(each.path)
@@ -134,5 +143,6 @@ def _undo(step: Guarded) -> str:
                 f"if test -e was-active-{number}; then systemctl start {unit};"
                 f" else systemctl stop {unit}; fi",
             ]
-    lines.append(step.restore)
+    # Said at the end: who hears it may begin anew at once, in the same place.
+    lines += [step.restore, "echo undone >undone"]
     return "\n".join(lines) + "\n"

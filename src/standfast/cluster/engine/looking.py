@@ -51,7 +51,7 @@ def look(session: Session, step: Step) -> Change | None:
             found = _file(session, step)
         case Absent():
             there = session.fact(files.File, step.path) is not None
-            found = (f"{step.path} goes", None) if there else None
+            found = (f"{step.path} goes", None) if there else _untold(session, step)
         case Unit():
             found = _unit(session, step)
         case Command():
@@ -115,6 +115,11 @@ def _file(session: Session, step: File) -> Found:
         return f"file {step.path}", _diff(step, [] if step.secret else _read(session, step.path))
     if wrong := _rights(step, known):
         return f"file {step.path}: {wrong}", None
+    return _untold(session, step)
+
+
+def _untold(session: Session, step: File | Absent) -> Found:
+    """An earlier run ended between the file and the unit that it tells."""
     if step.tells and session.fact(files.File, pending(step.tells)):
         return f"{step.tells} is told of {step.path}", None
     return None

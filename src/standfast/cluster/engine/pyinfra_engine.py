@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ..remote import Login
 from ..steps import Absent, File, Guarded, Step
@@ -52,7 +53,9 @@ class PyinfraEngine:
                 do(self._session, step)
         except EngineError as error:
             raise EngineError(f"{error} (while: {change.title})") from None
-        if not isinstance(step, File) and look(self._session, step) is not None:
+        # Who is to be told of it is told later.
+        alone = replace(step, tells=None) if isinstance(step, File | Absent) else step
+        if look(self._session, alone) is not None:
             raise EngineError(f"{self._session.name}: {change.title}: done, and it is not so")
 
     def _guarded(self, step: Guarded) -> None:

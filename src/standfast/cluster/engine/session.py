@@ -122,6 +122,7 @@ class Session:
     def close(self) -> None:
         """Ends the connection."""
         self._host.disconnect()
+        self._transport.close()  # which pyinfra leaves open
 
 
 def _watch(transport: Transport) -> None:
