@@ -6,7 +6,9 @@ import argparse
 import importlib
 
 #: The actions, in the order in which the help shows them; each is a module of this package.
-ACTIONS: tuple[str, ...] = ("plan", "apply", "status", "verify", "heal")
+ACTIONS: tuple[str, ...] = (
+    "init", "check", "plan", "apply", "status", "verify", "heal",
+)  # fmt: skip
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
