@@ -68,6 +68,13 @@ class Admin:
         )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A whole site takes minutes to set up, which counts for the first test that needs it."""
+    for item in items:
+        if "site_up" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(900))
+
+
 @pytest.fixture(scope="package")
 def admin(tmp_path_factory: pytest.TempPathFactory) -> Admin:
     """An admin with a key pair."""
@@ -106,7 +113,7 @@ def site_up(site_lab: Lab, admin: Admin, tmp_path_factory: pytest.TempPathFactor
     """A site that was set up as an admin does it: from site.toml, by ``cluster apply``."""
     file = tmp_path_factory.mktemp("site") / "site.toml"
     file.write_text(site_toml(site_lab, admin))
-    done = cluster(file, "apply", "--yes", timeout_s=600)
+    done = cluster(file, "apply", "--yes", timeout_s=800)
     assert done.returncode == 0, done.stdout + done.stderr
     return load_site(file)
 
