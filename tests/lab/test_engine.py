@@ -292,14 +292,18 @@ def test_a_ruinous_port_of_sshd_undoes_itself(login: Login) -> None:
 
 
 @pytest.mark.usefixtures("firewall")
-def test_a_guarded_change_whose_admin_died_undoes_itself(login: Login) -> None:
+@pytest.mark.parametrize("boots", [False, True], ids=["in time", "at the next boot"])
+def test_a_guarded_change_whose_admin_died_undoes_itself(
+    login: Login, lab: Lab, boots: bool
+) -> None:
+    change = dataclasses.replace(ruin(SHUT), undo_s=300 if boots else 10)
     script = f"""\
         from pathlib import PosixPath
         from standfast.cluster.engine import PyinfraEngine
         from standfast.cluster.remote import Login
         from standfast.cluster.steps import *
         login = {login!r}
-        PyinfraEngine(login, login).carry_out([{ruin(SHUT)!r}], print)
+        PyinfraEngine(login, login).carry_out([{change!r}], print)
         """
     running = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)],
@@ -313,6 +317,9 @@ def test_a_guarded_change_whose_admin_died_undoes_itself(login: Login) -> None:
     finally:
         running.kill()
         running.wait()
+    if boots:
+        lab.machine("one").kill()
+        lab.start("one")
     deadline_s = time.monotonic() + 20
     while not reachable(login):
         assert time.monotonic() < deadline_s

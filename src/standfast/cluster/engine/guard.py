@@ -2,7 +2,8 @@
 
 All is laid ready on the server first. Then one script there does the change, having set a timer
 of systemd that undoes it; only a login by the way in that shall hold from now on stops the timer.
-Whatever happens to this machine or to the line meanwhile, the server is reachable in the end.
+Whatever happens to this machine or to the line meanwhile, the server is reachable in the end; also
+where it is booted while the timer runs, which a timer does not live through.
 """
 
 from __future__ import annotations
@@ -20,6 +21,20 @@ from .session import Session
 _PLACE = "/var/lib/standfast-engine/guard"
 _UNDO = "standfast-undo"
 _CHANGE = "standfast-change"
+#: Stays installed: what was neither proven nor undone when the server went down is undone.
+_AT_BOOT = f"""\
+[Unit]
+Description=Undoes a change of SSH or firewall that nobody has proven
+ConditionPathExists={_PLACE}/armed
+ConditionPathExists=!{_PLACE}/undone
+After=ssh.service nftables.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh {_PLACE}/undo.sh
+[Install]
+WantedBy=multi-user.target
+"""
+_AT_BOOT_UNIT = "standfast-undo-at-boot.service"
 _PAUSE_S = 0.5
 #: So long before the timer strikes no more login is tried.
 _MARGIN_S = 3.0
@@ -39,6 +54,11 @@ def carry_out(session: Session, step: Guarded, before: Login, after: Login) -> N
     done = f"done-{uuid4().hex}"
     session.shell(f"cat >{_PLACE}/change.sh", _change(step, done))
     session.shell(f"cat >{_PLACE}/undo.sh", _undo(step))
+    session.shell(
+        f"umask 022; cat >/etc/systemd/system/{_AT_BOOT_UNIT}"
+        f" && systemctl -q daemon-reload && systemctl -q enable {_AT_BOOT_UNIT}",
+        _AT_BOOT,
+    )
     began_s = time.monotonic()
     # By itself, as the line over which it is told may not live through it.
     session.shell(f"systemd-run -q --collect --unit={_CHANGE} sh {_PLACE}/change.sh")
@@ -77,9 +97,15 @@ def _wait_for_undo(name: str, step: Guarded, before: Login, began_s: float) -> N
     until_s = began_s + step.undo_s + 30.0
     while time.monotonic() < until_s:
         try:
-            said = old.run(f"cat {_PLACE}/undone {_PLACE}/failed 2>/dev/null; true", kept=False)
+            told = f"cd {_PLACE}; cat undone refused failed 2>/dev/null; true"
+            said = old.run(told, kept=False)
         except RemoteError:
             said = ""
+        if said.startswith("refused"):
+            raise EngineError(
+                f"{name}: '{step.title}' could not be begun, and nothing was changed:"
+                f" {said.removeprefix('refused').strip()}"
+            )
         if "undone" in said:
             raise EngineError(
                 f"{name}: '{step.title}' was undone, as nobody could log in afterwards as"
@@ -94,6 +120,7 @@ def _wait_for_undo(name: str, step: Guarded, before: Login, began_s: float) -> N
 
 
 def _change(step: Guarded, done: str) -> str:
+    refuse = "{ echo refused >refused; exit 1; }"
     lines = [f"exec 2>{_PLACE}/failed", f"cd {_PLACE} || exit 1"]
     for number, each in enumerate(step.steps):
         if isinstance(each, Unit):
@@ -104,11 +131,13 @@ def _change(step: Guarded, done: str) -> str:
             ]
         else:
             path = quote(each.path)
-            lines.append(f"if test -e {path}; then cp -a {path} old-{number} || exit 1; fi")
+            lines.append(f"if test -e {path}; then cp -a {path} old-{number} || {refuse}; fi")
     lines.append(
         f"systemd-run -q --collect --unit={_UNDO} --on-active={step.undo_s}"
-        f" --timer-property=AccuracySec=100ms sh {_PLACE}/undo.sh || exit 1"
+        f" --timer-property=AccuracySec=100ms sh {_PLACE}/undo.sh || {refuse}"
     )
+    # On the disk before anything is changed: it is what a boot looks for.
+    lines.append("touch armed && sync -f . && sync -f old-* 2>/dev/null")
     told: dict[str, str] = {}
     for number, each in enumerate(step.steps):
         match each:
