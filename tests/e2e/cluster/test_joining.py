@@ -24,6 +24,9 @@ def fill(machines: Machines, name: str) -> None:
         "CREATE DATABASE `blog ü` CHARACTER SET utf8mb4",
         "CREATE TABLE `blog ü`.posts (id INT AUTO_INCREMENT PRIMARY KEY, words TEXT, raw BLOB)",
         f"INSERT INTO `blog ü`.posts (words, raw) VALUES ({sql.text(AWKWARD)}, 0x00ff27)",
+        # So much that what the dump says at its end is far from what it says at its beginning.
+        "CREATE TABLE `blog ü`.bulk (id INT PRIMARY KEY, words TEXT)",
+        "INSERT INTO `blog ü`.bulk SELECT seq, REPEAT('x', 1000) FROM `blog ü`.seq_1_to_3000",
         "CREATE PROCEDURE `blog ü`.p() SELECT 1",
         "CREATE TRIGGER `blog ü`.t BEFORE INSERT ON `blog ü`.posts FOR EACH ROW SET NEW.raw = 'x'",
         "CREATE EVENT `blog ü`.e ON SCHEDULE EVERY 1 HOUR DO SELECT 1",
@@ -37,6 +40,7 @@ def same(machines: Machines) -> None:
     for machine in machines.all.values():
         ((row,),) = machine.ask("SELECT words, HEX(raw) AS raw FROM `blog ü`.posts WHERE id < 10")
         assert row == {"words": AWKWARD, "raw": "00FF27"}
+    assert machines.everywhere("SELECT COUNT(*) FROM `blog ü`.bulk") == {"3000"}
     count = "SELECT COUNT(*) FROM information_schema.{} WHERE {} = 'blog ü'"
     assert machines.everywhere(count.format("routines", "routine_schema")) == {"1"}
     assert machines.everywhere(count.format("triggers", "trigger_schema")) == {"1"}

@@ -26,9 +26,10 @@ _KEPT = {"mysql", "sys", "information_schema", "performance_schema"}
 _PIECE = 1 << 16
 _SAY_EVERY_S = 2.0
 _HOUR_S = 3600
-#: Where the dump says at which position it was taken; it stands before any data.
+#: Where the dump says at which position it was taken: at its end, older versions at its beginning.
 _POSITION = re.compile(rb"^-- SET GLOBAL gtid_slave_pos='([0-9,\- ]*)';", re.MULTILINE)
-_HEAD = 1 << 20
+#: So much of either end is looked at, in bytes.
+_END = 1 << 13
 _LOAD = "exec mariadb --default-character-set=utf8mb4 --max-allowed-packet=1G"
 # Of an event that is on all servers only its origin's runs; here none comes from this one.
 _EVENTS_SLEEP = "UPDATE mysql.event SET status = 'SLAVESIDE_DISABLED' WHERE status = 'ENABLED'"
@@ -93,7 +94,7 @@ def _stream(source: Remote, target: Remote, names: list[str], to: str, say: Say)
     for listener in listeners:
         listener.start()
     try:
-        head = _pump(dump, load, to, say)
+        ends = _pump(dump, load, to, say)
         statuses = dump.wait(60), load.wait(_HOUR_S)
     finally:
         for one in (dump, load):
@@ -105,10 +106,10 @@ def _stream(source: Remote, target: Remote, names: list[str], to: str, say: Say)
     if any(statuses):
         words = b"\n".join(complaints.values()).decode(errors="replace").strip()
         raise CopyError(f"the copy to {to} ended early: {words or 'no reason given'}")
-    found = _POSITION.search(head)
-    if found is None:
+    found = _POSITION.findall(ends)
+    if not found:
         raise CopyError(f"the copy to {to} does not say at which position it was taken")
-    return found[1].decode()
+    return str(found[-1].decode())
 
 
 def _dump(names: list[str]) -> str:
@@ -129,15 +130,16 @@ def _shell(name: str) -> str:
 
 
 def _pump(dump: subprocess.Popen[bytes], load: subprocess.Popen[bytes], to: str, say: Say) -> bytes:
-    """Everything from the one to the other; returns the beginning of it. The position of a target
-    is not set by the dump itself: it is a comment there."""
+    """Everything from the one to the other; returns the beginning and the end of it. The position
+    of a target is not set by the dump itself: it is a comment there."""
     assert dump.stdout is not None and load.stdin is not None  # noqa: S101 - both are pipes
-    head, sent, said_at = b"", 0, time.monotonic()
+    head, tail, sent, said_at = b"", b"", 0, time.monotonic()
     try:
         # The target makes no note of what it is given: it comes with the position instead.
         load.stdin.write(b"SET SESSION sql_log_bin = 0;\n")
         while piece := dump.stdout.read1(_PIECE):  # type: ignore[attr-defined]
-            head += piece[: max(_HEAD - len(head), 0)]
+            head += piece[: max(_END - len(head), 0)]
+            tail = (tail + piece)[-_END:]
             load.stdin.write(piece)
             sent += len(piece)
             if time.monotonic() - said_at > _SAY_EVERY_S:
@@ -147,7 +149,7 @@ def _pump(dump: subprocess.Popen[bytes], load: subprocess.Popen[bytes], to: str,
     except BrokenPipeError:
         dump.kill()  # the target said why
     say(f"{to}: {sent / (1 << 20):,.1f} MiB copied in all")
-    return head
+    return head + tail
 
 
 def _listen(complaints: dict[str, bytes], name: str, stream: IO[bytes]) -> None:
