@@ -80,8 +80,9 @@ def stage(step: File, place: str) -> str:
     whole = f'test "$(stat -c %s {new})" = {len(step.text.encode())}'
     check = f"&& {step.check.replace('%s', new)}" if step.check else ""
     return (
-        f"umask 077; cat >{new} && {whole} && chown {quote(f'{step.owner}:{step.group}')} {new}"
-        f" && chmod {step.mode:o} {new} {check}"
+        # Made here and now: whoever owns the folder may have left a link of that name.
+        f"umask 077; rm -f {new}; set -C; cat >{new} && {whole}"
+        f" && chown {quote(f'{step.owner}:{step.group}')} {new} && chmod {step.mode:o} {new} {check}"
         f" || {{ s=$?; rm -f {new}; exit $s; }}"
     )
 
