@@ -82,7 +82,8 @@ def stage(step: File, place: str) -> str:
     return (
         # Made here and now: whoever owns the folder may have left a link of that name.
         f"umask 077; rm -f {new}; set -C; cat >{new} && {whole}"
-        f" && chown {quote(f'{step.owner}:{step.group}')} {new} && chmod {step.mode:o} {new} {check}"
+        f" && chown {quote(f'{step.owner}:{step.group}')} {new}"
+        f" && chmod {step.mode:o} {new} {check}"
         f" || {{ s=$?; rm -f {new}; exit $s; }}"
     )
 
