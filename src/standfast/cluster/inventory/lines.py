@@ -15,13 +15,13 @@ _KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*[A-Za-z0-
 
 class Lines:
     """The lines of one file. The file is valid TOML; keys within inline tables are not told
-    apart, their place is that of what they stand in."""
+    apart, their place is that of what they stand in; texts of several lines are not looked for."""
 
     def __init__(self, text: str) -> None:
         self._lines: dict[Path, int] = {}
         table: Path = ()
         counts: dict[Path, int] = {}
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):
             if header := _HEADER.match(line):
                 names = _names(header[2])
                 table = _within(names, counts)

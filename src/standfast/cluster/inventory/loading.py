@@ -40,6 +40,9 @@ def load_site(path: str | Path) -> Site:
         given = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{file}: this is not TOML: {error}") from None
+    except ValueError:
+        # Python reads no number of thousands of digits.
+        raise UsageError(f"{file}: this is not TOML: a number in it is too large") from None
     places = lines.Lines(text)
     try:
         site = Site.model_validate(given)
@@ -81,16 +84,28 @@ def _in_order(found: list[Problem], places: lines.Lines) -> list[Problem]:
 
 def _words(file: Path, places: lines.Lines, path: lines.Path, words: str) -> str:
     line = places.of(path)
-    key = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path)
+    key = "".join(f"[{each}]" if isinstance(each, int) else f".{_harmless(each)}" for each in path)
     where = f"{file}:{line}" if line else str(file)
     return f"{where}: {key.lstrip('.')}: {words}" if key else f"{where}: {words}"
+
+
+def _harmless(name: str) -> str:
+    return name if name.isprintable() else repr(name)
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) < 60 else f"{text[:57]}…"
 
 
 def _problem(error: ErrorDetails) -> Problem:
     """One of pydantic's errors in our words."""
     path: lines.Path = error["loc"]
     kind, value, limits = error["type"], error["input"], error.get("ctx", {})
-    shown = repr(value) if len(repr(value)) < 60 else f"{repr(value)[:57]}…"
+    shown = _shown(value)
     if kind == "missing":
         return path, "is missing"
     if kind == "extra_forbidden":
@@ -111,6 +126,10 @@ def _problem(error: ErrorDetails) -> Problem:
             path,
             f"must be an IPv4 or IPv6 address or network, like '192.0.2.0/24'; it is {shown}",
         )
+    if kind == "string_too_long":
+        return path, f"must have at most {limits['max_length']} characters; it is {shown}"
+    if kind == "string_too_short":
+        return path, "must not be empty"
     if kind == "too_short":
         return path, "must have at least one"
     if kind == "too_long":

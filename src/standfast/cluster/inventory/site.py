@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     IPvAnyAddress,
@@ -34,7 +35,8 @@ def _public_key(text: str) -> str:
         blob = base64.b64decode(rest.split()[0], validate=True)
     except (IndexError, binascii.Error):
         blob = b""
-    if not kind.startswith(_KEY_KINDS) or kind.encode() not in blob or "\n" in text.strip():
+    whole = kind.encode() in blob and text.strip().isprintable()
+    if not kind.startswith(_KEY_KINDS) or not whole:
         raise ValueError("must be a public key as in a file .pub: 'ssh-ed25519 AAAA… name'")
     return text.strip()
 
@@ -59,6 +61,27 @@ def _root_folder(text: str) -> str:
     return text
 
 
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must be one line without control characters")
+    return text
+
+
+def _path(text: str) -> str:
+    try:
+        Path(_one_line(text)).expanduser()
+    except RuntimeError:
+        raise ValueError("starts with '~' and a user whom this machine does not have") from None
+    return text
+
+
+def _in_quotes(value: object) -> object:
+    # A bare number is an address to Python's ipaddress: 12 is 0.0.0.12.
+    if isinstance(value, int):
+        raise ValueError(f"must be an address in quotes; it is {value}")
+    return value
+
+
 _PART = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _LABEL = rf"^{_PART}$"
 _DOMAIN = rf"^({_PART}\.)+{_PART}$"
@@ -80,6 +103,10 @@ Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
 Folder = Annotated[str, AfterValidator(_root_folder)]
 PackageName = Annotated[str, Field(pattern=_PACKAGE)]
+Line = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_one_line)]
+FilePath = Annotated[str, Field(min_length=1), AfterValidator(_path)]
+Address = Annotated[IPvAnyAddress, BeforeValidator(_in_quotes)]
+Network = Annotated[IPvAnyNetwork, BeforeValidator(_in_quotes)]
 DatabaseName = Annotated[str, Field(pattern=_DATABASE)]
 
 
@@ -93,21 +120,21 @@ class Admin(_Part):
     name: Annotated[UserName, AfterValidator(_person)]
     keys: Annotated[tuple[PublicKey, ...], Field(min_length=1)]
     #: Where the admin comes from: to these alone SSH, FTP and the database are open.
-    addresses: Annotated[tuple[IPvAnyNetwork, ...], Field(min_length=1)]
+    addresses: Annotated[tuple[Network, ...], Field(min_length=1)]
 
 
 class Server(_Part):
     """One server. ``first_user`` and ``first_port`` are how its provider lets one in at first."""
 
     name: Label
-    address: IPvAnyAddress
-    location: Annotated[str, Field(min_length=1, max_length=60)]
+    address: Address
+    location: Line
     ssh_port: Port = 22
     first_user: UserName = "root"
     first_port: Port = 22
     #: Which keys that count up are its own: those that end in this digit (10 ends in 0).
     #: Given in the order of the list where it is not said; it never changes afterwards.
-    number: Annotated[int, Field(ge=1, le=MOST_SERVERS)] = 0
+    number: Annotated[int, Field(ge=1, le=MOST_SERVERS, strict=True)] = 0
 
 
 class Database(_Part):
@@ -115,7 +142,7 @@ class Database(_Part):
 
     topology: Literal["ring", "mesh"] = "mesh"
     databases: tuple[DatabaseName, ...] = ()
-    buffer_pool_mib: Annotated[int, Field(ge=0)] = 0
+    buffer_pool_mib: Annotated[int, Field(ge=0, strict=True)] = 0
 
 
 class Files(_Part):
@@ -127,7 +154,7 @@ class Files(_Part):
 class Zone(_Part):
     """The site's zone in the name service."""
 
-    ttl_s: Annotated[int, Field(ge=5, le=86400)] = 60
+    ttl_s: Annotated[int, Field(ge=5, le=86400, strict=True)] = 60
 
 
 class Site(_Part):
@@ -138,7 +165,7 @@ class Site(_Part):
     #: The server that takes uploads and from which files go to the others.
     master: Label
     #: The private key that the tool logs in with; what ``ssh`` itself would take where not said.
-    identity: str | None = None
+    identity: FilePath | None = None
     packages: tuple[PackageName, ...] = ()
     admins: Annotated[tuple[Admin, ...], Field(min_length=1)]
     servers: Annotated[tuple[Server, ...], Field(min_length=1, max_length=MOST_SERVERS)]
@@ -155,7 +182,7 @@ class Site(_Part):
             return given
         servers = [dict(s) if isinstance(s, dict) else s for s in given["servers"]]
         numberless = [s for s in servers if isinstance(s, dict) and "number" not in s]
-        taken = {s.get("number") for s in servers if isinstance(s, dict)}
+        taken = [s.get("number") for s in servers if isinstance(s, dict)]
         free = (n for n in range(1, MOST_SERVERS + len(servers) + 1) if n not in taken)
         for server in numberless:
             server["number"] = next(free)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 _TEMPLATE = """\
 # The site. As it stands it fits the lab, whole servers on this machine:
 #   standfast lab up && standfast cluster apply && standfast cluster verify
@@ -13,7 +15,7 @@ master = "ie"                   # the server that takes uploads
 {identity}
 [[admins]]
 name = "{admin}"
-keys = ["{key}"]
+keys = [{key}]
 # SSH, FTP and the database are open to these addresses alone (and to the servers).
 addresses = ["10.88.0.1"]
 
@@ -58,4 +60,6 @@ def template(admin: str, key: str, identity: str | None = None) -> str:
     """The file's text, for an admin with this public key. ``identity`` is the file of the private
     key, where ``ssh`` would not find it by itself."""
     said = f'identity = "{identity}"         # the private key to log in with\n' if identity else ""
-    return _TEMPLATE.format(admin=admin, key=key, identity=said)
+    # What JSON writes as a text is one in TOML too; the comment of a key may hold anything.
+    quoted = json.dumps(key, ensure_ascii=False)
+    return _TEMPLATE.format(admin=admin, key=quoted, identity=said)

@@ -35,7 +35,7 @@ def refusal(folder: Path, text: str) -> str:
 
 
 def line_of(text: str, beginning: str) -> int:
-    return next(n for n, line in enumerate(text.splitlines(), 1) if line.startswith(beginning))
+    return next(n for n, line in enumerate(text.split("\n"), 1) if line.startswith(beginning))
 
 
 def test_the_template_fits_the_lab_in_thirty_lines(tmp_path: Path) -> None:
@@ -81,6 +81,21 @@ def test_the_template_fits_the_lab_in_thirty_lines(tmp_path: Path) -> None:
         ("databases = [\"shop\"]", "databases = \"shop\"", "databases",
          "database.databases: must be a list in brackets; it is 'shop'"),
         ("location = \"Ireland\"\n", "", "[[servers]]", "servers[0].location: is missing"),
+        ("number = 3", "number = [3]", "number = [3]",
+         "servers[2].number: must be a whole number, without quotes; it is [3]"),
+        ("number = 3", "number = \"3\"", "number = \"3\"",
+         "servers[2].number: must be a whole number, without quotes; it is '3'"),
+        ("number = 3", f"number = 0x{'f' * 5000}", "number = 0xf",
+         "servers[2].number: must be at most 10; it is a number of thousands of digits"),
+        ("\"10.88.0.12\"", "12", "address = 12",
+         "servers[1].address: must be an address in quotes; it is 12"),
+        ("\"Ireland\"", "\"\\u001b[31m\"", "location = \"\\u001b",
+         "servers[0].location: must be one line without control characters"),
+        ("master = \"ie\"", "master = \"ie\"\nidentity = \"~nobody-of-that-name/key\"", "identity",
+         "identity: starts with '~' and a user whom this machine does not have"),
+        ("master = \"ie\"", "master = \"ie\"\n\"\\u202e\" = 1", "\"\\u202e\"",
+         "'\\u202e': unknown key; allowed: name"),
+        ("# The site.", "# The\u2028site.\nzzz = 1 #", "zzz", "zzz: unknown key"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_by_its_line_its_key_and_what_is_allowed(
@@ -94,6 +109,11 @@ def test_a_mistake_is_named_by_its_line_its_key_and_what_is_allowed(
         assert f"site.toml:{line_of(text, beginning)}: " in said
     else:
         assert re.match(r"site\.toml:\d+: ", said)
+
+
+def test_a_key_with_anything_in_its_comment_is_written_as_it_is(tmp_path: Path) -> None:
+    key = KEY.replace("ann@laptop", 'HOME\\ann "the é" {x}')
+    assert load(tmp_path, template("ann", key)).admins[0].keys == (key,)
 
 
 def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -110,6 +130,8 @@ def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(tmp_path: Path)
         (b"", "name: is missing"),
         (b"name = ", "this is not TOML: Invalid value (at end of document)"),
         (b"a = 1\nb = [1,\n", "this is not TOML"),
+        (b"a = " + b"9" * 5000, "this is not TOML: a number in it is too large"),
+        (b"a = " + b"[" * 5000, "this is not TOML"),
         (b"\xff\xfe", "byte 0 is not UTF-8"),
         (b"# " + b"x" * 1_100_000, "this is no inventory"),
         (b"servers = 3\nadmins = []\n", "servers: must be a list in brackets; it is 3"),
@@ -136,7 +158,8 @@ def test_a_file_that_is_not_there_is_made_by_init(tmp_path: Path) -> None:
 _WORDS = st.sampled_from(
     ["name", "[[servers]]", "[servers]", "[database]", "=", '"', "'", "[", "]", "{", "}", "#",
      "number = 1", "keys = [[]]", "servers = []", "x.y = 1", '"a b" = 2', "\t", "\\", "0", "-1",
-     "1e99", "true", "1979-05-27", '"""', "\u202e", "é", "servers.x = 1"]
+     "1e99", "true", "number = [1]", "9" * 5000, "0x" + "f" * 5000,
+     "1979-05-27", '"""', "\u202e", "é", "servers.x = 1"]
 )  # fmt: skip
 
 
