@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from standfast.errors import StandfastError
+
 from . import database, provision
-from .database import Vault
+from .database import Vault, options
 from .engine import Change, Engine, OpenEngine
 from .inventory import Server, Site
 from .provision import Known
@@ -19,6 +21,7 @@ _LEARN = f"""
 sed -n 's/^MemTotal: *\\([0-9]*\\) kB$/memory \\1/p' /proc/meminfo
 for file in /etc/ssh/ssh_host_*_key.pub; do echo "host $(cat "$file")"; done
 if test -e {KEY}.pub; then echo "own $(cat {KEY}.pub)"; fi
+sed -n 's/^server_id *= */number /p' {options.PATH} 2>/dev/null || true
 """
 
 
@@ -29,6 +32,7 @@ class Learnt:
     memory_bytes: dict[str, int] = field(default_factory=dict)
     host_keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     public_keys: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
 
     def whole(self, site: Site) -> bool:
         """Whether nothing is left to learn."""
@@ -46,7 +50,8 @@ def reached(site: Site) -> Mapping[str, Remote | RemoteError]:
 
 
 def learn(site: Site) -> Learnt:
-    """What all servers that are reached say of themselves."""
+    """What all servers that are reached say of themselves. Raises StandfastError where one has
+    another number than the file gives it."""
     found = Learnt()
     told = on_all(site.servers, lambda server: reach(site, server).run(_LEARN))
     for name, answer in told.items():
@@ -57,7 +62,25 @@ def learn(site: Site) -> Learnt:
         found.host_keys[name] = tuple(text for kind, text in facts if kind == "host")
         for own in [text for kind, text in facts if kind == "own"]:
             found.public_keys[name] = own
+        for number in [text for kind, text in facts if kind == "number" and text.isdecimal()]:
+            found.numbers[name] = int(number)
+    _unchanged(site, found.numbers)
     return found
+
+
+def _unchanged(site: Site, numbers: Mapping[str, int]) -> None:
+    """Before anything is written: with new options the database itself would no longer show that
+    it ever had another number, and two servers' rows and positions would be taken for one's."""
+    changed = [
+        f"{server.name} is number {numbers[server.name]}, the file makes it {server.number}"
+        for server in site.servers
+        if numbers.get(server.name, server.number) != server.number
+    ]
+    if changed:
+        raise StandfastError(
+            "\n".join(changed) + "\nA number never changes: write down `number` for each server,"
+            " as it was. Nothing was done."
+        )
 
 
 def plan(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from standfast.cli.cluster import plan
 from standfast.cluster import building
+from standfast.cluster.database import options
 from standfast.cluster.engine import HIDDEN, Change
 from standfast.cluster.engine.looking import _diff
 from standfast.cluster.engine.pyinfra_engine import _last_to_tell
 from standfast.cluster.inventory import Site
 from standfast.cluster.steps import Absent, File, Step, Unit
+from standfast.errors import StandfastError
 
 WHY = "the test wants it"
 BLOB = "AAAAC3NzaC1lZDI1NTE5AAAAIFlGmLsMYVVnjeqC9dVDWaBFxRkYzO4nRgQFkjNvZgSJ"
@@ -47,23 +52,44 @@ def test_a_diff_is_a_unified_one_and_hides_what_is_secret() -> None:
     assert _diff(File("/etc/a", "one\nthree\n", WHY, secret=True), ["one", "two"]) == HIDDEN
 
 
-def test_the_master_is_taken_last() -> None:
+def a_site(*names: str) -> Site:
     servers = [
         {"name": name, "address": f"192.0.2.{number}", "location": "here"}
-        for number, name in enumerate(("ie", "nl", "us"), 1)
+        for number, name in enumerate(names, 1)
     ]
-    site = Site.model_validate(
+    return Site.model_validate(
         {
             "name": "shop",
             "domain": "shop.example",
-            "master": "ie",
+            "master": names[0],
             "admins": [
                 {"name": "ann", "keys": [f"ssh-ed25519 {BLOB}"], "addresses": ["192.0.2.0/24"]}
             ],
             "servers": servers,
         }
     )
+
+
+def test_the_master_is_taken_last() -> None:
+    site = a_site("ie", "nl", "us")
     assert [server.name for server in building.in_order(site)] == ["nl", "us", "ie"]
+
+
+def test_a_server_says_the_number_that_its_options_gave_it(tmp_path: Path) -> None:
+    site = a_site("ie", "nl", "us")
+    file = tmp_path / "options"
+    file.write_text(options.options(site, site.server("us"), 2**30))
+    script = building._LEARN.replace(options.PATH, str(file))
+    said = subprocess.check_output(["sh", "-c", script], text=True).splitlines()
+    assert [line for line in said if line.startswith("number")] == ["number 3"]
+
+
+def test_a_server_taken_out_of_the_list_gives_its_number_to_no_other() -> None:
+    before = {"ie": 1, "nl": 2, "us": 3}
+    building._unchanged(a_site("ie", "nl", "us", "de"), before)
+    with pytest.raises(StandfastError, match=r"us is number 3, the file makes it 2\n") as refused:
+        building._unchanged(a_site("ie", "us"), before)
+    assert "write down `number` for each server" in str(refused.value)
 
 
 def test_a_plan_shows_what_why_and_how_and_lets_nothing_act_on_the_terminal(
