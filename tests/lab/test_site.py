@@ -71,6 +71,20 @@ def test_applied_again_nothing_changes(site_up: Site) -> None:
     assert plan.stdout == again.stdout
 
 
+def test_a_server_taken_out_moves_no_other_to_its_number(site_up: Site) -> None:
+    file = site_up._file.with_name("fewer.toml")
+    before, taken, after = site_up._file.read_text().partition('[[servers]]\nname = "nl"')
+    file.write_text(before + after[after.index("[[servers]]") :])
+    assert taken and [server.name for server in load_site(file).servers] == ["ie", "us"]
+    read = "grep ^server_id /etc/mysql/mariadb.conf.d/60-standfast.cnf"
+    us = reach(site_up, site_up.server("us"))
+    for words in (("plan",), ("apply", "--yes")):
+        refused = cluster(file, *words)
+        assert refused.returncode == 1, refused.stdout + refused.stderr
+        assert "us is number 3, the file makes it 2" in refused.stderr
+        assert us.run(read).strip() == "server_id = 3"
+
+
 def test_apart_each_server_goes_on_and_together_all_have_every_row(
     ring: Site, site_lab: Lab
 ) -> None:
