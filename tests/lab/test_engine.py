@@ -57,8 +57,8 @@ STEPS: tuple[Step, ...] = (
 
 
 @pytest.fixture(scope="module")
-def login(lab: Lab, admin: Admin) -> Login:
-    """As root of the first server, whose key is known."""
+def login(lab: Lab, admin: Admin) -> Iterator[Login]:
+    """As root of the first server, whose key is known; it is made new afterwards."""
     known_hosts = admin.key.parent / "engine_hosts"
     address = lab.plan.servers[0].address
     keys = subprocess.run(
@@ -66,7 +66,8 @@ def login(lab: Lab, admin: Admin) -> Login:
     ).stdout
     ported = keys.replace(f"{address} ", f"[{address}]:2222 ")
     known_hosts.write_text(keys + ported)
-    return Login("one", address, 22, "root", known_hosts, admin.key)
+    yield Login("one", address, 22, "root", known_hosts, admin.key)
+    lab.restore()
 
 
 @pytest.fixture
