@@ -35,14 +35,16 @@ select.select([], [], [], 120)
 #: Which ports of an address take a connection; to be run anywhere.
 _SCAN = """
 import socket, sys
-open_ports = []
-for port in map(int, sys.argv[2:]):
+from concurrent.futures import ThreadPoolExecutor
+def takes(port):
     try:
-        socket.create_connection((sys.argv[1], port), 0.4).close()
-        open_ports.append(port)
+        socket.create_connection((sys.argv[1], port), 0.8).close()
+        return True
     except OSError:
-        pass
-print(*open_ports)
+        return False
+ports = [int(port) for port in sys.argv[2:]]
+with ThreadPoolExecutor(len(ports)) as pool:
+    print(*(port for port, taken in zip(ports, pool.map(takes, ports)) if taken))
 """
 
 
