@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import takewhile
+from multiprocessing import get_context
 
 from standfast.errors import StandfastError
 
@@ -13,15 +16,16 @@ from .engine import Change, Engine, OpenEngine
 from .inventory import Server, Site
 from .provision import Known
 from .provision.servers import KEY
-from .remote import Remote, RemoteError, logins, on_all, reach
-from .steps import Step
+from .remote import Login, Remote, RemoteError, logins, on_all, reach
+from .steps import Packages, Step, Updates
 
 Say = Callable[[Change], None]
 _LEARN = f"""
 sed -n 's/^MemTotal: *\\([0-9]*\\) kB$/memory \\1/p' /proc/meminfo
 for file in /etc/ssh/ssh_host_*_key.pub; do echo "host $(cat "$file")"; done
 if test -e {KEY}.pub; then echo "own $(cat {KEY}.pub)"; fi
-sed -n 's/^server_id *= */number /p' {options.PATH} 2>/dev/null || true
+sed -n 's/^server_id *= */number /p' {options.PATH} 2>/dev/null
+if command -v mariadbd apache2 >/dev/null; then echo "serves something"; fi
 """
 
 
@@ -33,6 +37,8 @@ class Learnt:
     host_keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     public_keys: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
+    #: Those on which nothing is installed that somebody could need.
+    new: set[str] = field(default_factory=set)
 
     def whole(self, site: Site) -> bool:
         """Whether nothing is left to learn."""
@@ -62,6 +68,8 @@ def learn(site: Site) -> Learnt:
         found.host_keys[name] = tuple(text for kind, text in facts if kind == "host")
         for own in [text for kind, text in facts if kind == "own"]:
             found.public_keys[name] = own
+        if not any(kind == "serves" for kind, _ in facts):
+            found.new.add(name)
         for number in [text for kind, text in facts if kind == "number" and text.isdecimal()]:
             found.numbers[name] = int(number)
     _unchanged(site, found.numbers)
@@ -109,12 +117,13 @@ def apply(
 ) -> list[Change]:
     """Makes all servers what the file says, and returns what was done; nothing where all was so.
 
-    Server by server, the master last. What a server has to know of its peers is learnt when all
-    have been there once. Raises StandfastError at the first failure: what is done stays done, and
-    the same again finishes the job.
+    Server by server, the master last; only new servers, on which nobody relies, get their packages
+    side by side. What a server has to know of its peers is learnt when all have been there once.
+    Raises StandfastError at the first failure: what is done stays done, and the same again finishes
+    the job.
     """
-    done: list[Change] = []
     learnt = learn(site)
+    done = _prepare(site, learnt, vault, open_engine, say)
     for _ in range(2):
         whole = learnt.whole(site)
         for server in in_order(site):
@@ -134,6 +143,45 @@ def apply(
 
     settled = database.settle(site, reached(site), vault, settling)
     return done + [Change("", words, "the databases are one") for words in settled]
+
+
+def _prepare(
+    site: Site, learnt: Learnt, vault: Vault, open_engine: OpenEngine, say: Say
+) -> list[Change]:
+    """Updates and packages of new servers: the longest part by far, and in nobody's way."""
+    servers = [server for server in site.servers if server.name in learnt.new]
+    done = [
+        Change(each.name, "updates and packages, beside other new servers", "nobody needs it yet")
+        for each in servers
+    ]
+    if len(servers) < 2:
+        return []
+    for change in done:
+        say(change)
+    # Processes, as an engine may stand in no thread but the first.
+    with ProcessPoolExecutor(len(servers), get_context("spawn")) as pool:
+        running = [
+            pool.submit(
+                _carry_out, open_engine, reach(site, server).login, logins(site, server)[0],
+                list(takewhile(_is_package, _steps(site, server, learnt, vault))),
+            )
+            for server in servers
+        ]  # fmt: skip
+        for each in running:
+            each.result()
+    return done
+
+
+def _is_package(step: Step) -> bool:
+    return isinstance(step, Updates | Packages)
+
+
+def _carry_out(open_engine: OpenEngine, login: Login, after: Login, steps: list[Step]) -> None:
+    engine = open_engine(login, after)
+    try:
+        engine.carry_out(steps, lambda change: None)
+    finally:
+        engine.close()
 
 
 def _steps(site: Site, server: Server, learnt: Learnt, vault: Vault) -> list[Step]:

@@ -272,6 +272,8 @@ def at_terminal(user: Command, *words: str) -> Iterator[Terminal]:
     """Runs the command with a terminal of its own."""
     pid, screen = pty.fork()
     if pid == 0:
+        # As it is at a terminal: what runs the tests in the background has it ignored.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execve(sys.executable, user.words(*words), user.environ)
     terminal = Terminal(pid, screen)
     try:
