@@ -253,7 +253,7 @@ def ruin(rules: str) -> Guarded:
             Unit("nftables", WHY),
         ),
         "nft flush ruleset",
-        undo_s=10,
+        undo_s=7,
     )  # fmt: skip
 
 
@@ -285,7 +285,7 @@ def test_a_ruinous_port_of_sshd_undoes_itself(login: Login) -> None:
     wrong = Guarded(
         "SSH",
         (File("/etc/ssh/sshd_config.d/00-t.conf", "Port 2323\n", WHY, tells="ssh", reload=True),),
-        "systemctl restart ssh", undo_s=10,
+        "systemctl restart ssh", undo_s=7,
     )  # fmt: skip
     with pytest.raises(EngineError, match=r"(?s)one.*SSH.*as it was"):
         apply(PyinfraEngine(login, there), wrong)
@@ -297,7 +297,7 @@ def test_a_ruinous_port_of_sshd_undoes_itself(login: Login) -> None:
 def test_a_guarded_change_whose_admin_died_undoes_itself(
     login: Login, lab: Lab, boots: bool
 ) -> None:
-    change = dataclasses.replace(ruin(SHUT), undo_s=300 if boots else 10)
+    change = dataclasses.replace(ruin(SHUT), undo_s=300 if boots else 7)
     script = f"""\
         from pathlib import PosixPath
         from standfast.cluster.engine import PyinfraEngine
