@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import io
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import pytest
 
 from standfast.cli.cluster.heal import heal
-from standfast.cluster.database import accounts, layout
+from standfast.cluster.database import layout
 from standfast.cluster.database.settle import settle
 from standfast.cluster.remote import RemoteError
 from standfast.cluster.status import heartbeat, judgement
@@ -24,11 +22,11 @@ from standfast.cluster.status.scratch import Entry, prove
 from standfast.cluster.status.seen import SiteSeen
 from standfast.errors import UsageError
 
-from .machines import FROM, Machines
+from .conftest import site_in
+from .machines import Machines
 
 # What shall run on a whole server runs on none of these.
 _PRETENDED = ("service", "disk")
-_numbers = count(200)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -37,19 +35,6 @@ def impatience() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as here:
         here.setattr(judgement, "LAG_S", 4.0)
         yield
-
-
-@contextmanager
-def site_in(folder: Path, empty_data: Path) -> Iterator[Machines]:
-    """A site without servers as yet, at addresses of its own."""
-    machines = Machines(folder, empty_data, f"127.{next(_numbers)}.{os.getpid() % 250}")
-    try:
-        with pytest.MonkeyPatch.context() as here:
-            # On one machine all connections come from one address.
-            here.setattr(accounts, "comes_from", lambda peer: FROM)
-            yield machines
-    finally:
-        machines.stop()
 
 
 @contextmanager
