@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import shlex
 import stat
@@ -99,12 +100,23 @@ def _sockets() -> Path | None:
 
 
 def logins(site: Site, server: Server) -> tuple[Login, Login]:
-    """The ways in: first the admin's, for a server that is set up; then that of its provider."""
+    """The ways in: first the admin's, for a server that is set up; then that of its provider. Who
+    runs this goes by their own name where they are among the admins, else by the first one's."""
+    names = [each.name for each in site.admins]
+    own = _user()
     admin = Login(
-        server.name, str(server.address), server.ssh_port, site.admins[0].name,
+        server.name, str(server.address), server.ssh_port, own if own in names else names[0],
         site.secrets / "known_hosts", site.identity_file,
     )  # fmt: skip
     return admin, replace(admin, port=server.first_port, user=server.first_user)
+
+
+def _user() -> str:
+    """Who runs this; nobody where the system has no name for them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 class Remote:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from standfast.cluster.remote import Login
+from standfast.cluster.inventory import load_site
+from standfast.cluster.inventory.template import template
+from standfast.cluster.remote import Login, logins
 
 HASH = 40  # %C, which ssh replaces by a hash
 WHILE_MADE = 17  # what ssh adds to the name while it makes the socket
@@ -62,3 +64,19 @@ def test_a_folder_of_somebody_else_keeps_no_connection(temporary: Path) -> None:
 def test_a_login_that_is_proven_anew_shares_nothing() -> None:
     assert option("ControlPath", kept=False) == "none"
     assert option("ControlPersist", kept=False) == "no"
+
+
+@pytest.mark.parametrize(("user", "name"), [("bob", "bob"), ("root", "ann")])
+def test_each_admin_logs_in_under_their_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str, name: str
+) -> None:
+    monkeypatch.setenv("LOGNAME", user)
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVLqQ1qq5vX0HqW0Hq1g0fQm1F5o4n3Yk0b5m0wq2Zt"
+    text = template("ann", key)
+    again = text[text.index("[[admins]]") : text.index("# number")].replace("ann", "bob")
+    file = tmp_path / "site.toml"
+    file.write_text(text.replace("# number", f"{again}\n# number", 1))
+    site = load_site(file)
+    assert [admin.name for admin in site.admins] == ["ann", "bob"]
+    by_admin, first = logins(site, site.servers[0])
+    assert (by_admin.user, by_admin.port, first.user, first.port) == (name, 2222, "root", 22)
