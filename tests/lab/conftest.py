@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -35,6 +36,7 @@ SITE_SERVERS = (
     LabServer("nl", f"{SITE_NETWORK}.12", 2202),
     LabServer("us", f"{SITE_NETWORK}.13", 2203),
 )
+_CLUSTER = (sys.executable, "-m", "standfast", "cluster")
 
 
 @dataclass(frozen=True)
@@ -108,20 +110,47 @@ def _booted(plan: LabPlan) -> Iterator[Lab]:
     found.down()
 
 
+class Begun(NamedTuple):
+    """A site that is being set up as an admin does it, from ``file``, by ``cluster apply``."""
+
+    file: Path
+    applying: subprocess.Popen[bytes]
+    log: Path
+
+
+@pytest.fixture(scope="package", autouse=True)
+def site_begun(
+    request: pytest.FixtureRequest, admin: Admin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Begun | None]:
+    """Setting up a site takes minutes, and goes on beside the tests of the other servers; None
+    where no test asks for it."""
+    if not any("site_up" in getattr(one, "fixturenames", ()) for one in request.session.items):
+        yield None
+        return
+    folder = tmp_path_factory.mktemp("site")
+    file, log = folder / "site.toml", folder / "apply.log"
+    file.write_text(site_toml(request.getfixturevalue("site_lab"), admin))
+    with log.open("wb") as output:
+        applying = subprocess.Popen(
+            [*_CLUSTER, "apply", "--yes", "--file", str(file)],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+    yield Begun(file, applying, log)
+    applying.kill()
+    applying.wait()
+
+
 @pytest.fixture(scope="package")
-def site_up(site_lab: Lab, admin: Admin, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """A site that was set up as an admin does it: from site.toml, by ``cluster apply``."""
-    file = tmp_path_factory.mktemp("site") / "site.toml"
-    file.write_text(site_toml(site_lab, admin))
-    done = cluster(file, "apply", "--yes", timeout_s=800)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return load_site(file)
+def site_up(site_begun: Begun) -> Site:
+    """The site, once it is set up."""
+    assert site_begun.applying.wait(800) == 0, site_begun.log.read_text()
+    return load_site(site_begun.file)
 
 
 def cluster(file: Path, *words: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
     """Runs ``standfast cluster`` as an admin does."""
     return subprocess.run(
-        [sys.executable, "-m", "standfast", "cluster", *words, "--file", str(file)],
+        [*_CLUSTER, *words, "--file", str(file)],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s,
     )  # fmt: skip
 

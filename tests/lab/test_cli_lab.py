@@ -63,8 +63,8 @@ def test_servers_come_are_cut_off_killed_and_go(folder: Path) -> None:
     again = standfast(folder, "lab", "up")
     assert (again.returncode, again.stdout, again.stderr) == (0, up.stdout, "")
 
-    shell = standfast(folder, "lab", "shell", "nl", "--", "sh", "-c", "hostname; exit 7")
-    assert (shell.returncode, shell.stdout) == (7, "nl\n")
+    shell = standfast(folder, "lab", "shell", "nl", "--", "bash", "-c", "hostname; pwd; exit 7")
+    assert (shell.returncode, shell.stdout, shell.stderr) == (7, "nl\n/root\n", "")
 
     reach = ("lab", "shell", "ie", "--", "bash", "-c", f": </dev/tcp/{_NETWORK}.12/22")
     assert standfast(folder, *reach).returncode == 0

@@ -117,7 +117,7 @@ class Machine:
         if leader is None:
             raise StandfastError(f"{self.server.name} is not running: standfast lab start")
         inside = words or ["/bin/bash", "--login"]
-        enter = ["nsenter", "--target", str(leader), "--all", "--wd=/root", "env", "-i"]
+        enter = ["nsenter", "--target", str(leader), "--all", "env", "--chdir=/root", "-i"]
         enter += ["HOME=/root", f"TERM={os.environ.get('TERM', 'dumb')}", f"PATH={_PATH}"]
         return subprocess.run([*enter, *inside], env=environment()).returncode
 

@@ -108,8 +108,8 @@ class Batch:
         samples = self.rollups.samples
         append = self._ordinary.append
         begun_ns = ended_ns = 0
-        #: The first ends of ordinary requests that get another.
-        answered: dict[int, bytes] = {}
+        #: The first ends of ordinary requests that get another, with their bodies.
+        answered: dict[int, tuple[int, int, int, bytes]] = {}
         for kind, flags, body in records:
             if kind == BEGIN:
                 if len(body) < _BEGIN_SIZE:
@@ -132,13 +132,13 @@ class Batch:
                     continue
                 if flags and seq not in answered:
                     # Nearly always one of the next records closes it.
-                    answered[seq] = body
+                    answered[seq] = (duration_ns, sent, status, body)
                     continue
                 wall_ns, _, begin_body = begin
                 ended_ns = wall_ns + duration_ns
                 if seq in answered:
-                    _, duration_ns, _, sent_before, status_before = _unpack_end(answered[seq])
-                    if flags or (sent, status) != (sent_before, status_before):
+                    duration_ns, sent_before, status_before, _ = answered[seq]
+                    if flags or sent != sent_before or status != status_before:
                         self._close_both(source, answered, flags, body)
                         continue
                     del answered[seq]
@@ -158,7 +158,7 @@ class Batch:
                 append(row)
             else:
                 self._hear(worker_id, kind, flags, body)
-        for body in answered.values():
+        for *_, body in answered.values():
             self._close(source, RUNNING, body)
         source.last_seen_ns = max(source.last_seen_ns, begun_ns, min(ended_ns, _MOST))
 
@@ -201,12 +201,16 @@ class Batch:
             self.said.append((worker_id, said))
 
     def _close_both(
-        self, source: Source, answered: dict[int, bytes], flags: int, body: bytes
+        self,
+        source: Source,
+        answered: dict[int, tuple[int, int, int, bytes]],
+        flags: int,
+        body: bytes,
     ) -> None:
         """Closes any request, after the end that came before."""
         before = answered.pop(int.from_bytes(body[:8], "little"), None)
         if before is not None:
-            self._close(source, RUNNING, before)
+            self._close(source, RUNNING, before[-1])
         self._close(source, flags, body)
 
     def _close(self, source: Source, flags: int, body: bytes) -> None:
