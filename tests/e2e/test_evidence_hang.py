@@ -18,13 +18,13 @@ from websockets.sync.client import connect
 
 from standfast.journal.files import STACK_SIGNAL
 from standfast.store.tables import evidence, incident, request, worker
-from tests.e2e.servers.serving import PATIENCE_S, serving
+from tests.e2e.servers.serving import PATIENCE_S, UWSGI, serving
 from tests.e2e.watched import until, watched
 from tests.unit.watch.journals import House, wait_until
 
 GTHREAD = ["gunicorn", "-b", "127.0.0.1:{port}", "-k", "gthread", "--threads", "4"]
 GTHREAD += ["--timeout", "300", "hanging:app"]
-UWSGI = ["uwsgi", "--http-socket", "127.0.0.1:{port}", "--master", "--die-on-term"]
+UWSGI_SERVER = [UWSGI, "--http-socket", "127.0.0.1:{port}", "--master", "--die-on-term"]
 HANG_S = 1.5
 
 
@@ -252,9 +252,17 @@ def test_each_of_several_forked_workers_answers_in_a_file_of_its_own(
             assert frames(row.text, "spin") == (row.worker_id == busy)
 
 
-@pytest.mark.skipif(shutil.which("uwsgi") is None, reason="no uWSGI on this machine")
+@pytest.mark.skipif(shutil.which(UWSGI) is None, reason="no uWSGI on this machine")
 def test_a_uwsgi_worker_tells_its_stack(clients: ThreadPoolExecutor) -> None:
-    command = [*UWSGI, "--plugin", "python3", "--wsgi-file", "hanging.py", "--callable", "app"]
+    command = [
+        *UWSGI_SERVER,
+        "--plugin",
+        "python3",
+        "--wsgi-file",
+        "hanging.py",
+        "--callable",
+        "app",
+    ]
     command += ["--enable-threads", "--need-app"]
     with serving(*command) as server, watched(server, hang_s=HANG_S) as house:
         clients.submit(server.get, "/spin?60")

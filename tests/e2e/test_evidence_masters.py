@@ -23,6 +23,7 @@ from tests.e2e.servers.serving import (
     APPS,
     BIN,
     PATIENCE_S,
+    UWSGI,
     environment,
     serving,
     standfast_run,
@@ -245,9 +246,9 @@ def test_a_log_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.skipif(not shutil.which("uwsgi"), reason="uwsgi is not installed")
+@pytest.mark.skipif(not shutil.which(UWSGI), reason="uwsgi is not installed")
 def test_uwsgis_log_tells_that_it_timed_a_worker_out() -> None:
-    command = ["uwsgi", "--plugin", "python3", "--http-socket", "127.0.0.1:{port}", "--master"]
+    command = [UWSGI, "--plugin", "python3", "--http-socket", "127.0.0.1:{port}", "--master"]
     command += ["--die-on-term", "--harakiri", "2", "--wsgi-file", "shop_wsgi.py"]
     with (
         serving(*command, "--callable", "app") as server,

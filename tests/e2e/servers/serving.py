@@ -18,6 +18,8 @@ from pathlib import Path
 APPS = Path(__file__).with_name("apps")
 BIN = Path(sys.executable).parent
 APP = "shop"
+#: Debian's own; the wheel `pyuwsgi` lays another one of the same name beside this Python.
+UWSGI = "/usr/bin/uwsgi"
 AGENT = "Visitor/1.0"
 #: How long a server may take to answer, and to end.
 PATIENCE_S = 30.0

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e.servers.serving import AGENT, PATIENCE_S, serving
+from tests.e2e.servers.serving import UWSGI as DEBIAN_UWSGI
 from tests.recorded import Recorded, Request, all_closed, read, read_until
 
 GUNICORN = "gunicorn -b 127.0.0.1:{port}"
-UWSGI = "uwsgi --plugin python3 --die-on-term --http-socket 127.0.0.1:{port}"
+UWSGI = f"{DEBIAN_UWSGI} --plugin python3 --die-on-term --http-socket 127.0.0.1:{{port}}"
 
 #: Command lines by name.
 SERVERS = {
@@ -65,7 +66,7 @@ class Visit(NamedTuple):
 @pytest.fixture(scope="module", params=SERVERS)
 def visit(request: pytest.FixtureRequest) -> Iterator[Visit]:
     name = request.param
-    if name.startswith("uwsgi") and not shutil.which("uwsgi"):
+    if name.startswith("uwsgi") and not shutil.which(DEBIAN_UWSGI):
         # `make test` installs it where it may; a gate that lacks it has proven nothing.
         if os.environ.get("CI") == "true":
             pytest.fail("no uWSGI on this machine; on Debian: sudo make system")
