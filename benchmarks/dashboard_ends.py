@@ -11,6 +11,7 @@ from standfast.store.evidence import (
     OOM_KILL,
     TIMEOUT,
     Fact,
+    Source,
 )
 from standfast.watch.facts import exit_fact, traceback_fact
 
@@ -32,7 +33,7 @@ def crash(chance: random.Random, pid: int, at_ns: int) -> End:
     )
     fact = traceback_fact(f"Fatal Python error: Segmentation fault\n\n{thread}{frames}", at_ns)
     assert fact is not None
-    return -11, [fact, exit_fact("master", at_ns + 1, pid, -11)]
+    return -11, [fact, exit_fact(Source.MASTER, at_ns + 1, pid, -11)]
 
 
 def timeout(chance: random.Random, pid: int, at_ns: int) -> End:
@@ -68,7 +69,7 @@ def killed(chance: random.Random, pid: int, at_ns: int) -> End:
 
 def left(chance: random.Random, pid: int, at_ns: int) -> End:
     """It ended itself."""
-    return 3, [exit_fact("master", at_ns + 1, pid, 3)]
+    return 3, [exit_fact(Source.MASTER, at_ns + 1, pid, 3)]
 
 
 def reloaded(chance: random.Random, pid: int, at_ns: int) -> End:

@@ -18,7 +18,7 @@ import numpy as np
 from sqlalchemy import Connection, Engine, Table
 
 from standfast.store import writing
-from standfast.store.evidence import CURVE, HOST_MEMORY, LOAD, Fact, add_facts
+from standfast.store.evidence import CURVE, HOST_MEMORY, LOAD, Fact, Source, add_facts
 from standfast.store.period import DAY_NS, MINUTE_NS
 from standfast.store.places import place
 from standfast.store.tables import (
@@ -220,7 +220,7 @@ class Filler:
             )
         )
         facts += [self._curve(life, died_ns, end is memory), *self._machine(died_ns)]
-        facts.append(exit_fact("pidfd", died_ns, life.pid, code))
+        facts.append(exit_fact(Source.PIDFD, died_ns, life.pid, code))
         ended = {"signal": None, "exit_code": None} | dict(facts[-1].data)
         connection.execute(worker.update().where(worker.c.id == life.id).values(ended))
         add_facts(connection, life.id, facts)

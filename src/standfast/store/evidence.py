@@ -7,11 +7,52 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
 from .tables import evidence
+
+
+class Source(StrEnum):
+    """Where a fact was read. The values are stored; nothing else is written as a source."""
+
+    #: The kernel, asked by a descriptor of the process (pidfd_open(2)).
+    PIDFD = "pidfd"
+    #: The kernel's process connector: ends of any process (linux/cn_proc.h).
+    PROCESS_EVENTS = "process events"
+    #: The kernel's log.
+    KMSG = "/dev/kmsg"
+    #: A pre-forking server's master, in its own journal.
+    MASTER = "master"
+    #: The system's journal: what systemd itself wrote.
+    SYSTEMD = "systemd"
+    #: The log of a server that the owner has named.
+    SERVER_LOG = "server log"
+    #: The traceback of a fatal signal, written beside the journal by the dying process.
+    FAULTHANDLER = "faulthandler"
+    #: The stacks of a process, read from outside.
+    PY_SPY = "py-spy"
+    #: What the recorder wrote, or did not write, about requests.
+    JOURNAL = "journal"
+    #: Files of proc(5) about the process, and about the host.
+    PROC = "/proc"
+    PROC_FD = "/proc/PID/fd"
+    FILE_NR = "/proc/sys/fs/file-nr"
+    LOADAVG = "/proc/loadavg"
+    MEMINFO = "/proc/meminfo"
+    BOOT_ID = "boot id"
+    #: The wall clock held against the clock that nobody sets.
+    CLOCKS = "clocks"
+    #: The memory and the pids controller of the process's control group.
+    MEMORY_CGROUP = "cgroup"
+    PIDS_CGROUP = "pids cgroup"
+    #: A file system, asked by statvfs(3).
+    STATVFS = "statvfs"
+    #: A connection that was tried.
+    PROBE = "probe"
+
 
 #: How the process ended. data: ``signal`` (name) or ``exit_code``; several sources may disagree.
 EXIT = "exit"
@@ -86,9 +127,10 @@ _MOST = 2**63 - 1
 class Fact(NamedTuple):
     """One thing that was seen.
 
-    ``kind`` is one of ``KINDS``, ``source`` says where it was read (``pidfd``, ``/dev/kmsg``),
-    ``at_ns`` when it happened or was seen (nanoseconds of the epoch), ``text`` is the exact text
-    of the source where it is one, else a sentence; ``data`` has the numbers by their names.
+    ``kind`` is one of ``KINDS``, ``source`` says where it was read (a ``Source``; what comes from a
+    store may be another's word), ``at_ns`` when it happened or was seen (nanoseconds of the epoch),
+    ``text`` is the exact text of the source where it is one, else a sentence; ``data`` has the
+    numbers by their names.
     """
 
     kind: str

@@ -6,7 +6,7 @@ import re
 import signal
 from typing import Any
 
-from standfast.store.evidence import EXIT, TRACEBACK, Fact
+from standfast.store.evidence import EXIT, TRACEBACK, Fact, Source
 
 #: What faulthandler writes on the first line, and the signal that it means.
 _FATAL = re.compile(r"^Fatal Python error: (.+)", re.MULTILINE)
@@ -29,7 +29,7 @@ def signal_name(number: int) -> str:
         return f"SIG{number}"
 
 
-def exit_fact(source: str, at_ns: int, pid: int, code: int, *, core: bool = False) -> Fact:
+def exit_fact(source: Source, at_ns: int, pid: int, code: int, *, core: bool = False) -> Fact:
     """How a process ended; ``code`` from 0 up is an exit code, -N is signal N."""
     if code < 0:
         name = signal_name(-code)
@@ -50,4 +50,4 @@ def traceback_fact(fault: str, fault_ns: int) -> Fact | None:
     data: dict[str, Any] = {"signal": _FATAL_SIGNALS.get(fatal[1].strip())}
     if thread := _CURRENT_THREAD.search(fault):
         data["thread"] = int(thread[1], 16)
-    return Fact(TRACEBACK, "faulthandler", fault_ns, fault, data)
+    return Fact(TRACEBACK, Source.FAULTHANDLER, fault_ns, fault, data)

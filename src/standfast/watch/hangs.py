@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, Row, select, update
 
 from standfast.store import writing
-from standfast.store.evidence import HANG, Fact, add_facts
+from standfast.store.evidence import HANG, Fact, Source, add_facts
 from standfast.store.tables import HANG as HANG_INCIDENT
 from standfast.store.tables import OPEN, UNFINISHED, incident, request, worker
 
@@ -174,7 +174,7 @@ def _hang_fact(row: Row[Any], each: Watched, at_ns: int) -> Fact:
         f" {each.hang_ns / 1e9:g} s; process {each.living.process.pid} lives"
     )
     data = {"age_s": round(age_s, 3), "request_id": _name(row)}
-    return Fact(HANG, "journal", at_ns, words, data)
+    return Fact(HANG, Source.JOURNAL, at_ns, words, data)
 
 
 def _over_fact(row: Row[Any]) -> Fact:
@@ -182,4 +182,4 @@ def _over_fact(row: Row[Any]) -> Fact:
     status = f" with status {row.status}" if row.status else ""
     words = f"request {_name(row)}, which hung, went on and ended{status} after {age_s:.1f} s"
     data = {"age_s": round(age_s, 3), "request_id": _name(row), "over": True}
-    return Fact(HANG, "journal", row.begun_ns + (row.duration_ns or 0), words, data)
+    return Fact(HANG, Source.JOURNAL, row.begun_ns + (row.duration_ns or 0), words, data)

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, upd
 from standfast.journal import identity
 from standfast.journal.format import RELOAD, SCALE, STOP, TIMEOUT, Exit, Signal
 from standfast.store import evidence
-from standfast.store.evidence import Fact, add_facts
+from standfast.store.evidence import Fact, Source, add_facts
 from standfast.store.tables import incident, pending_exit, pending_signal, worker
 
 from .deaths import conclude, is_bad_end
@@ -98,7 +98,7 @@ def settle(connection: Connection, reporter_ids: Collection[int], rollups: Rollu
     )
     found = []
     for row in connection.execute(wanted).all():
-        ended = exit_fact("master", row.wall_ns, row.pid, row.code)
+        ended = exit_fact(Source.MASTER, row.wall_ns, row.pid, row.code)
         if is_bad_end(ended.data.get("signal"), ended.data.get("exit_code")):
             uid = identity.worker_uid(row.host, row.boot_id, row.pid, row.start_ticks)
             same = (worker.c.uid == uid) & (worker.c.application_id == row.application_id)
@@ -135,7 +135,7 @@ def _start_failure(
     if started_ns is not None:
         data["age_s"] = round((row.wall_ns - started_ns) / 1e9, 2)
         words += f", {data['age_s']:g} s after its start"
-    fact = Fact(evidence.START_FAILURE, "master", row.wall_ns, words, data)
+    fact = Fact(evidence.START_FAILURE, Source.MASTER, row.wall_ns, words, data)
     apply_pending(connection, worker_id)
     add_facts(connection, worker_id, [fact])
     conclude(connection, worker_id, rollups)
@@ -190,7 +190,7 @@ def _enter(connection: Connection, worker_id: int, reporter_id: int, word: Exit 
     if isinstance(word, Signal):
         add_facts(connection, worker_id, [_signal_fact(connection, reporter_id, word)])
         return
-    fact = exit_fact("master", word.wall_ns, word.pid, word.code)
+    fact = exit_fact(Source.MASTER, word.wall_ns, word.pid, word.code)
     add_facts(connection, worker_id, [fact])
     connection.execute(
         update(worker)
@@ -212,12 +212,12 @@ def _signal_fact(connection: Connection, reporter_id: int, word: Signal) -> Fact
     if word.reason == TIMEOUT:
         words += ", which had given no sign of life for longer than it may"
         words += f" ({data['timeout_s']:g} s)" if "timeout_s" in data else ""
-        return Fact(evidence.TIMEOUT, "master", word.wall_ns, words, data)
+        return Fact(evidence.TIMEOUT, Source.MASTER, word.wall_ns, words, data)
     data["reason"] = _REASONS.get(word.reason, "other")
     words += f", {_WORDS[data['reason']]}"
     if "timeout_s" in data:
         words += f"; it had {data['timeout_s']:g} s to end by itself"
-    return Fact(evidence.MASTER_SIGNAL, "master", word.wall_ns, words, data)
+    return Fact(evidence.MASTER_SIGNAL, Source.MASTER, word.wall_ns, words, data)
 
 
 def _child_of(reporter_id: int, pid: int, start_ticks: int) -> ColumnElement[bool]:

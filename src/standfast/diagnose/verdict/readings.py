@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from standfast.diagnose.words import moment
 from standfast.store import evidence
-from standfast.store.evidence import Fact
+from standfast.store.evidence import Fact, Source
 
 from .case import Case
 
@@ -25,8 +25,9 @@ STOPPING = frozenset({"SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"})
 #: Conditions of the machine count when they were seen this close to the end.
 NEAR_NS = 600_000_000_000
 
-# The most trusted sources of an end first; what others say is their reading of it.
-_TRUST = ("pidfd", "master", "netlink", "proc connector")
+# The most trusted sources of an end first: the kernel, then the parent that waited for the process;
+# what others say is their reading of it.
+_TRUST = (Source.PIDFD, Source.PROCESS_EVENTS, Source.MASTER)
 _QUOTE = 200
 
 
@@ -228,7 +229,8 @@ def _end(fact: Fact) -> End | None:
 
 
 def _rank(fact: Fact | None) -> int:
-    return _TRUST.index(fact.source) if fact and fact.source in _TRUST else len(_TRUST)
+    source = fact.source if fact else ""
+    return next((rank for rank, one in enumerate(_TRUST) if one == source), len(_TRUST))
 
 
 def _section(dump: str, threads: set[int]) -> str:

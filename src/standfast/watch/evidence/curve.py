@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from standfast.store.evidence import CURVE, Fact
+from standfast.store.evidence import CURVE, Fact, Source
 from standfast.watch.liveness import Process
 
 from .collector import Death, Living
@@ -183,7 +183,7 @@ class Curve:
         ]
         data = {"samples": rows, "descriptor_limit": probe.descriptor_limit}
         words = _sentence(death.process.pid, samples, rows[0][0] or 0.0, probe.descriptor_limit)
-        return [Fact(CURVE, "/proc", death.died_ns, words, data)]
+        return [Fact(CURVE, Source.PROC, death.died_ns, words, data)]
 
     def forget(self, death: Death) -> None:
         """Closes the files of a dead worker and drops its samples."""

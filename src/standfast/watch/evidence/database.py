@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from standfast.store.evidence import DATABASE_DOWN, Fact
+from standfast.store.evidence import DATABASE_DOWN, Fact, Source
 
 from .collector import Death, Living
 
@@ -96,4 +96,4 @@ class Database:
             host, port = self._place
             words = f"the database at {host} port {port} cannot be reached: {os.strerror(code)}"
             data = {"address": f"{host}:{port}", "error": os.strerror(code)}
-            self._down = Fact(DATABASE_DOWN, "probe", time.time_ns(), words, data)
+            self._down = Fact(DATABASE_DOWN, Source.PROBE, time.time_ns(), words, data)

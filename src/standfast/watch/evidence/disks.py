@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from standfast.store.evidence import DISK_FULL, DISK_READ_ONLY, Fact
+from standfast.store.evidence import DISK_FULL, DISK_READ_ONLY, Fact, Source
 from standfast.watch.liveness import Process
 
 from .collector import Death, Living
@@ -49,7 +49,10 @@ class Disks:
     def facts(self, death: Death) -> list[Fact]:
         """Which of them have no room now, or may no longer be written to."""
         found = []
-        for device, disk in self._used.get(death.process, {}).items():
+        # Two facts of one kind and source need two times.
+        for at_ns, (device, disk) in enumerate(
+            self._used.get(death.process, {}).items(), death.died_ns
+        ):
             try:
                 if Path(disk.path).stat().st_dev != device:
                     continue
@@ -59,14 +62,15 @@ class Disks:
             free = state.f_bavail * state.f_frsize
             if disk.was_writable and state.f_flag & os.ST_RDONLY:
                 words = f"the file system of {disk.path} may no longer be written to"
-                found.append(_fact(DISK_READ_ONLY, death, device, words, {"path": disk.path}))
+                data: dict[str, object] = {"path": disk.path}
+                found.append(Fact(DISK_READ_ONLY, Source.STATVFS, at_ns, words, data))
             elif free < NO_ROOM_BYTES or (state.f_files and not state.f_favail):
                 if not state.f_blocks:
                     continue  # no file system on a disk or in memory
                 words = f"the file system of {disk.path} has {free} bytes left"
                 words += f" and {state.f_favail} files"
                 data = {"path": disk.path, "free_bytes": free, "free_inodes": state.f_favail}
-                found.append(_fact(DISK_FULL, death, device, words, data))
+                found.append(Fact(DISK_FULL, Source.STATVFS, at_ns, words, data))
         return found
 
     def forget(self, death: Death) -> None:
@@ -75,10 +79,6 @@ class Disks:
 
     def close(self) -> None:
         """Nothing is held open: that would keep a disk from being unmounted."""
-
-
-def _fact(kind: str, death: Death, device: int, words: str, data: dict[str, object]) -> Fact:
-    return Fact(kind, f"statvfs {os.major(device)}:{os.minor(device)}", death.died_ns, words, data)
 
 
 def _paths(pid: int) -> Iterator[Path]:

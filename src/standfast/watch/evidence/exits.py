@@ -12,7 +12,7 @@ import select
 import struct
 from collections.abc import Sequence
 
-from standfast.store.evidence import Fact
+from standfast.store.evidence import Fact, Source
 from standfast.watch.facts import exit_fact
 from standfast.watch.liveness import Process
 
@@ -50,7 +50,7 @@ class PidfdExits:
             return []
         code = os.waitstatus_to_exitcode(status)
         dumped = bool(status & 0x80)
-        return [exit_fact("pidfd", death.died_ns, death.process.pid, code, core=dumped)]
+        return [exit_fact(Source.PIDFD, death.died_ns, death.process.pid, code, core=dumped)]
 
     def forget(self, death: Death) -> None:
         """Closes the pidfd of a dead worker."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from standfast.journal import identity
-from standfast.store.evidence import CLOCK_JUMP, HOST_MEMORY, HOST_RESTART, LOAD, Fact
+from standfast.store.evidence import CLOCK_JUMP, HOST_MEMORY, HOST_RESTART, LOAD, Fact, Source
 
 from .collector import Death, Living
 
@@ -80,7 +80,7 @@ class Host:
         for at_ns, jump_s in self._jumps:
             if 0 <= death.died_ns - at_ns <= _JUMP_MATTERS_S * 1e9:
                 words = f"the wall clock was moved by {jump_s:+.1f} s"
-                found.append(Fact(CLOCK_JUMP, "clocks", at_ns, words, {"jump_s": jump_s}))
+                found.append(Fact(CLOCK_JUMP, Source.CLOCKS, at_ns, words, {"jump_s": jump_s}))
         return found
 
     def forget(self, death: Death) -> None:
@@ -93,7 +93,7 @@ class Host:
         booted_ns = _fields("/proc/stat").get("btime", 0) * 1_000_000_000
         words = f"the host has been started anew: its boot id is {self._boot_id}, and was {old}"
         data = {"old_boot_id": old, "booted_ns": booted_ns}
-        return Fact(HOST_RESTART, "boot id", booted_ns, words, data)
+        return Fact(HOST_RESTART, Source.BOOT_ID, booted_ns, words, data)
 
     def _memory(self, moment: _Moment) -> Fact:
         words = (
@@ -105,7 +105,7 @@ class Host:
             "total_bytes": moment.total_bytes,
             "pressure_full_avg10": moment.pressure,
         }
-        return Fact(HOST_MEMORY, "/proc/meminfo", moment.at_ns, words, data)
+        return Fact(HOST_MEMORY, Source.MEMINFO, moment.at_ns, words, data)
 
     def _load(self, moment: _Moment) -> list[Fact]:
         if moment.load_1m < HIGH_LOAD * self._processors and moment.steal_share < HIGH_STEAL:
@@ -119,7 +119,7 @@ class Host:
             "processors": self._processors,
             "steal_share": moment.steal_share,
         }
-        return [Fact(LOAD, "/proc/loadavg", moment.at_ns, words, data)]
+        return [Fact(LOAD, Source.LOADAVG, moment.at_ns, words, data)]
 
 
 def _wall_offset_ns() -> int:

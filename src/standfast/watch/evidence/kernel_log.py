@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from standfast.store.evidence import LOG, NEIGHBOUR_OOM_KILL, OOM_KILL, Fact
+from standfast.store.evidence import LOG, NEIGHBOUR_OOM_KILL, OOM_KILL, Fact, Source
 
 from .collector import Death, Living
 
@@ -116,13 +116,13 @@ class KernelLog:
                 "largest": [[name, size] for name, size in kill.largest],
             }
             if kill.pid == pid:
-                found.append(Fact(OOM_KILL, PATH, kill.at_ns, kill.text, data))
+                found.append(Fact(OOM_KILL, Source.KMSG, kill.at_ns, kill.text, data))
             elif kill.pid not in self._ours:
                 named = {**data, "name": kill.name}
-                found.append(Fact(NEIGHBOUR_OOM_KILL, PATH, kill.at_ns, kill.text, named))
+                found.append(Fact(NEIGHBOUR_OOM_KILL, Source.KMSG, kill.at_ns, kill.text, named))
         for at_ns, struck, text in self._parser.faults:
             if struck == pid and early_ns <= at_ns <= late_ns:
-                found.append(Fact(LOG, PATH, at_ns, text, {"log": PATH}))
+                found.append(Fact(LOG, Source.KMSG, at_ns, text, {"log": PATH}))
         return found
 
     def forget(self, death: Death) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from standfast.store.evidence import NO_FILES, NO_PROCESSES, Fact
+from standfast.store.evidence import NO_FILES, NO_PROCESSES, Fact, Source
 from standfast.watch.liveness import Process
 
 from . import cgroups
@@ -52,11 +52,11 @@ class Limits:
             return None
         limit = self._files[worker.process]
         words = f"process {worker.pid} had {count} of {limit} files open"
-        return _fact(NO_FILES, "/proc/PID/fd", words, "open", count, limit, "process")
+        return _fact(NO_FILES, Source.PROC_FD, words, "open", count, limit, "process")
 
 
 def _fact(
-    kind: str, source: str, words: str, counted: str, count: int, limit: int, scope: str
+    kind: str, source: Source, words: str, counted: str, count: int, limit: int, scope: str
 ) -> Fact | None:
     if limit <= 0 or count < NEARLY * limit:
         return None
@@ -78,8 +78,7 @@ def _host_files() -> Fact | None:
     if len(numbers) < 3:
         return None
     words = f"the host had {numbers[0]} of {numbers[2]} file handles in use"
-    source = "/proc/sys/fs/file-nr"
-    return _fact(NO_FILES, source, words, "open", numbers[0], numbers[2], "host")
+    return _fact(NO_FILES, Source.FILE_NR, words, "open", numbers[0], numbers[2], "host")
 
 
 def _host_processes() -> Fact | None:
@@ -90,7 +89,7 @@ def _host_processes() -> Fact | None:
     limits = _numbers("/proc/sys/kernel/pid_max") + _numbers("/proc/sys/kernel/threads-max")
     limit = min(limits, default=0)
     words = f"the host had {count} of {limit} processes and threads"
-    return _fact(NO_PROCESSES, "/proc/loadavg", words, "count", count, limit, "host")
+    return _fact(NO_PROCESSES, Source.LOADAVG, words, "count", count, limit, "host")
 
 
 def _group_processes(group: Path | None) -> Fact | None:
@@ -100,7 +99,7 @@ def _group_processes(group: Path | None) -> Fact | None:
     if count is None or limit is None:
         return None
     words = f"{group} had {count} of {limit} processes and threads"
-    return _fact(NO_PROCESSES, "pids cgroup", words, "count", count, limit, "cgroup")
+    return _fact(NO_PROCESSES, Source.PIDS_CGROUP, words, "count", count, limit, "cgroup")
 
 
 def _numbers(path: str) -> list[int]:

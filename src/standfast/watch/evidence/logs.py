@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from standfast.store.evidence import TEXT_LIMIT, Fact
+from standfast.store.evidence import TEXT_LIMIT, Fact, Source
 
 from .collector import Death, Living
 from .log_lines import Entry, LogReader
@@ -54,7 +54,7 @@ class Logs:
             if death.alive_ns - _BEFORE_NS <= at_ns <= death.died_ns + _AFTER_NS:
                 text = "\n".join(entry.lines)[:TEXT_LIMIT]
                 data = {**entry.data, "log": path}
-                found.append(Fact(entry.kind, "server log", at_ns, text, data))
+                found.append(Fact(entry.kind, Source.SERVER_LOG, at_ns, text, data))
         return found
 
     def forget(self, death: Death) -> None:

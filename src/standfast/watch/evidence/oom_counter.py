@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from standfast.store.evidence import OOM_COUNTER, Fact
+from standfast.store.evidence import OOM_COUNTER, Fact, Source
 from standfast.watch.liveness import Process
 
 from . import cgroups
@@ -50,7 +50,7 @@ class OomCounters:
             "limit_bytes": group.limit_bytes,
             "cgroup": str(group.path),
         }
-        return [Fact(OOM_COUNTER, "cgroup", death.died_ns, words, data)]
+        return [Fact(OOM_COUNTER, Source.MEMORY_CGROUP, death.died_ns, words, data)]
 
     def forget(self, death: Death) -> None:
         """Its counter is of no interest any more."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from standfast.journal import identity
-from standfast.store.evidence import PARENT_EXIT, Fact
+from standfast.store.evidence import PARENT_EXIT, Fact, Source
 from standfast.watch.facts import exit_fact
 from standfast.watch.liveness import Process
 
@@ -62,10 +62,10 @@ class Parents:
         words = f"the parent of the worker, process {parent.pid}, has ended"
         if parent.status is not None:
             code = os.waitstatus_to_exitcode(parent.status)
-            ended = exit_fact("pidfd", parent.ended_ns, parent.pid, code)
+            ended = exit_fact(Source.PIDFD, parent.ended_ns, parent.pid, code)
             data |= ended.data
             words = f"the parent of the worker: {ended.text}"
-        return [Fact(PARENT_EXIT, "pidfd", parent.ended_ns, words, data)]
+        return [Fact(PARENT_EXIT, Source.PIDFD, parent.ended_ns, words, data)]
 
     def forget(self, death: Death) -> None:
         """Lets go of the parent when no other worker is its child."""

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from standfast.store.evidence import Fact
+from standfast.store.evidence import Fact, Source
 from standfast.watch.facts import exit_fact
 
 from .collector import Death, Living
@@ -83,7 +83,9 @@ class ProcessEvents:
                 code = os.waitstatus_to_exitcode(end.status)
                 dumped = bool(end.status & 0x80)
                 return [
-                    exit_fact("process events", end.at_ns, death.process.pid, code, core=dumped)
+                    exit_fact(
+                        Source.PROCESS_EVENTS, end.at_ns, death.process.pid, code, core=dumped
+                    )
                 ]
         return []
 

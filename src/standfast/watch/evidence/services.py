@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from standfast.store.evidence import SERVICE, Fact
+from standfast.store.evidence import SERVICE, Fact, Source
 from standfast.watch.liveness import Process
 
 from .collector import Death, Living
@@ -143,7 +143,8 @@ def jobs_in(lines: Iterable[bytes], unit: str) -> list[Fact]:
                 text = bytes(text).decode("utf-8", "backslashreplace")
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
-        found.append(Fact(SERVICE, "systemd", at_ns, str(text), {"action": action, "unit": unit}))
+        data = {"action": action, "unit": unit}
+        found.append(Fact(SERVICE, Source.SYSTEMD, at_ns, str(text), data))
     return found
 
 

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from standfast.journal import identity
 from standfast.journal.files import STACK_SIGNAL
-from standfast.store.evidence import STACK, TEXT_LIMIT, Fact
+from standfast.store.evidence import STACK, TEXT_LIMIT, Fact, Source
 from standfast.watch.folder import read_beside
 from standfast.watch.liveness import Process
 
@@ -150,15 +150,15 @@ class Stacks:
             if not final and not _is_there(asked.question.living):
                 text = ""  # its pid may have been given to another while py-spy looked
             if text or final or not _send_signal(asked):
-                self._conclude(asked, "py-spy", text)
+                self._conclude(asked, Source.PY_SPY, text)
             return
         text, _ = read_beside(asked.question.file, asked.offset)
         if len(text) != asked.seen:
             asked.seen, asked.seen_at = len(text), now
         if over or (text and now >= asked.seen_at + _QUIET_S):
-            self._conclude(asked, "faulthandler", _HANDLER.sub("", text))
+            self._conclude(asked, Source.FAULTHANDLER, _HANDLER.sub("", text))
 
-    def _conclude(self, asked: _Asked, source: str, text: str) -> None:
+    def _conclude(self, asked: _Asked, source: Source, text: str) -> None:
         self._asked.remove(asked)
         question = asked.question
         if text.strip():

@@ -6,7 +6,7 @@ from typing import Any
 
 from standfast.diagnose.verdict import Case, Unfinished
 from standfast.store import evidence
-from standfast.store.evidence import Fact
+from standfast.store.evidence import Fact, Source
 
 SECOND = 1_000_000_000
 MIB = 2**20
@@ -25,12 +25,12 @@ def request(
 
 
 def fact(
-    kind: str, source: str = "test", words: str = "", *, age_s: float = 0.0, **data: Any
+    kind: str, source: str = Source.JOURNAL, words: str = "", *, age_s: float = 0.0, **data: Any
 ) -> Fact:
     return Fact(kind, source, DIED_NS - int(age_s * SECOND), words or f"a fact of {kind}", data)
 
 
-def ended(how: str | int, source: str = "pidfd") -> Fact:
+def ended(how: str | int, source: str = Source.PIDFD) -> Fact:
     """What a source says of the end: a signal or an exit code."""
     if isinstance(how, str):
         return fact(evidence.EXIT, source, f"process {PID} was ended by {how}", signal=how)
@@ -55,7 +55,7 @@ def curve(
         for i in range(count)
     ]
     words = f"{count} samples of process {PID}"
-    return fact(evidence.CURVE, "proc", words, samples=samples, descriptor_limit=limit)
+    return fact(evidence.CURVE, Source.PROC, words, samples=samples, descriptor_limit=limit)
 
 
 RISING = [80.0, 80, 80, 80, 150, 300, 450, 600, 700, 780]
@@ -68,7 +68,7 @@ def traceback(signal: str = "SIGSEGV", thread: int = 0x7F01, frames: int = 3) ->
         f"Fatal Python error: {title}\n\nCurrent thread 0x{thread:016x} (most recent call first):\n"
     )
     words += "\n".join(lines)
-    return fact(evidence.TRACEBACK, "faulthandler", words, signal=signal, thread=thread)
+    return fact(evidence.TRACEBACK, Source.FAULTHANDLER, words, signal=signal, thread=thread)
 
 
 def recursion(signal: str = "SIGSEGV") -> Fact:
@@ -76,20 +76,20 @@ def recursion(signal: str = "SIGSEGV") -> Fact:
     words = "Fatal Python error: Segmentation fault\n\n"
     words += "Current thread 0x0000000000007f01 (most recent call first):\n"
     words += "\n".join(lines) + "\n  ...\n"
-    return fact(evidence.TRACEBACK, "faulthandler", words, signal=signal, thread=0x7F01)
+    return fact(evidence.TRACEBACK, Source.FAULTHANDLER, words, signal=signal, thread=0x7F01)
 
 
 def oom_kill(mib: float = 790, scope: str = "cgroup") -> Fact:
     words = f"Memory cgroup out of memory: Killed process {PID} (gunicorn)"
     return fact(
-        evidence.OOM_KILL, "/dev/kmsg", words,
+        evidence.OOM_KILL, Source.KMSG, words,
         victim_pid=PID, rss_bytes=int(mib * MIB), scope=scope, cgroup="/shop",
     )  # fmt: skip
 
 
 def counter(before: int = 0, after: int = 1, limit_mib: float = 800) -> Fact:
     return fact(
-        evidence.OOM_COUNTER, "memory.oom_control", f"oom_kill {before} -> {after}",
+        evidence.OOM_COUNTER, Source.MEMORY_CGROUP, f"oom_kill {before} -> {after}",
         before=before, after=after, limit_bytes=int(limit_mib * MIB), cgroup="/shop",
     )  # fmt: skip
 
@@ -97,14 +97,14 @@ def counter(before: int = 0, after: int = 1, limit_mib: float = 800) -> Fact:
 def neighbour(mib: float = 20_000) -> Fact:
     words = "Out of memory: Killed process 99 (java)"
     return fact(
-        evidence.NEIGHBOUR_OOM_KILL, "/dev/kmsg", words, age_s=2,
+        evidence.NEIGHBOUR_OOM_KILL, Source.KMSG, words, age_s=2,
         victim_pid=99, rss_bytes=int(mib * MIB), scope="host", name="java",
     )  # fmt: skip
 
 
 def host_memory(available_mib: float = 12_000, total_mib: float = 24_000) -> Fact:
     return fact(
-        evidence.HOST_MEMORY, "/proc/meminfo",
+        evidence.HOST_MEMORY, Source.MEMINFO,
         available_bytes=int(available_mib * MIB), total_bytes=int(total_mib * MIB),
         pressure_full_avg10=0.0,
     )  # fmt: skip
@@ -112,30 +112,34 @@ def host_memory(available_mib: float = 12_000, total_mib: float = 24_000) -> Fac
 
 def timed_out(timeout_s: float = 30.0, signal: str = "SIGKILL") -> Fact:
     words = f"the master (pid 1) sent {signal} to its worker {PID}"
-    return fact(evidence.TIMEOUT, "master", words, signal=signal, timeout_s=timeout_s)
+    return fact(evidence.TIMEOUT, Source.MASTER, words, signal=signal, timeout_s=timeout_s)
 
 
 def order(reason: str, signal: str = "SIGTERM") -> Fact:
     words = f"the master (pid 1) sent {signal} to its worker {PID}, as the server was told to"
-    return fact(evidence.MASTER_SIGNAL, "master", words, signal=signal, reason=reason)
+    return fact(evidence.MASTER_SIGNAL, Source.MASTER, words, signal=signal, reason=reason)
 
 
 def service(action: str) -> Fact:
-    return fact(evidence.SERVICE, "journal", f"shop.service: {action}", action=action, unit="shop")
+    return fact(
+        evidence.SERVICE, Source.SYSTEMD, f"shop.service: {action}", action=action, unit="shop"
+    )
 
 
-def hung(age_s: float = 60.0, source: str = "watcher", **data: Any) -> Fact:
+def hung(age_s: float = 60.0, source: str = Source.JOURNAL, **data: Any) -> Fact:
     return fact(evidence.HANG, source, f"a request is open for {age_s} s", age_s=age_s, **data)
 
 
 def parent(how: str | int, before_s: float) -> Fact:
     words = "its parent, process 4700, has ended too"
     data = {"signal": how} if isinstance(how, str) else {"exit_code": how}
-    return fact(evidence.PARENT_EXIT, "pidfd", words, parent_pid=4700, before_s=before_s, **data)
+    return fact(
+        evidence.PARENT_EXIT, Source.PIDFD, words, parent_pid=4700, before_s=before_s, **data
+    )
 
 
 def stack(words: str, **data: Any) -> Fact:
-    return fact(evidence.STACK, "py-spy", words, **data)
+    return fact(evidence.STACK, Source.PY_SPY, words, **data)
 
 
 LOCKED = """Thread 0x7F01 (idle): "ThreadPoolExecutor-0_0"
@@ -151,42 +155,52 @@ ASKING = """Thread 0x7F01 (idle): "MainThread"
 def failed_start(code: int | str = 3) -> Fact:
     words = f"process {PID} ended with exit code {code} before it had served any request"
     data = {"signal": code} if isinstance(code, str) else {"exit_code": code}
-    return fact(evidence.START_FAILURE, "master", words, age_s=0, **data)
+    return fact(evidence.START_FAILURE, Source.MASTER, words, age_s=0, **data)
 
 
 def log(words: str) -> Fact:
-    return fact(evidence.LOG, "gunicorn log", words, log="error.log")
+    return fact(evidence.LOG, Source.SERVER_LOG, words, log="error.log")
 
 
 def full_disk() -> Fact:
-    return fact(evidence.DISK_FULL, "statvfs", "/var/lib is full", path="/var/lib", free_bytes=0)
+    return fact(
+        evidence.DISK_FULL, Source.STATVFS, "/var/lib is full", path="/var/lib", free_bytes=0
+    )
 
 
 def read_only() -> Fact:
-    return fact(evidence.DISK_READ_ONLY, "mountinfo", "/var/lib is read-only", path="/var/lib")
+    return fact(evidence.DISK_READ_ONLY, Source.STATVFS, "/var/lib is read-only", path="/var/lib")
 
 
 def no_files(scope: str = "process") -> Fact:
-    return fact(evidence.NO_FILES, "/proc", "no file handles", open=1024, limit=1024, scope=scope)
+    return fact(
+        evidence.NO_FILES, Source.PROC_FD, "no file handles", open=1024, limit=1024, scope=scope
+    )
 
 
 def no_processes() -> Fact:
     words = "no more processes may be made"
-    return fact(evidence.NO_PROCESSES, "pids.events", words, count=200, limit=200, scope="cgroup")
+    return fact(
+        evidence.NO_PROCESSES, Source.PIDS_CGROUP, words, count=200, limit=200, scope="cgroup"
+    )
 
 
 def database_down() -> Fact:
     words = "10.0.0.5:3306: connection refused"
-    return fact(evidence.DATABASE_DOWN, "probe", words, address="10.0.0.5:3306", error="refused")
+    return fact(
+        evidence.DATABASE_DOWN, Source.PROBE, words, address="10.0.0.5:3306", error="refused"
+    )
 
 
 def restarted() -> Fact:
     words = "the machine has been started anew"
-    return fact(evidence.HOST_RESTART, "boot_id", words, age_s=-60, old_boot_id="old", booted_ns=1)
+    return fact(
+        evidence.HOST_RESTART, Source.BOOT_ID, words, age_s=-60, old_boot_id="old", booted_ns=1
+    )
 
 
 def load(load_1m: float = 30.0, steal: float = 0.0) -> Fact:
-    return fact(evidence.LOAD, "/proc/loadavg", load_1m=load_1m, processors=2, steal_share=steal)
+    return fact(evidence.LOAD, Source.LOADAVG, load_1m=load_1m, processors=2, steal_share=steal)
 
 
 def case(*facts: Fact, requests: tuple[Unfinished, ...] | None = None, **more: Any) -> Case:

@@ -7,7 +7,7 @@ import pytest
 from standfast.diagnose.verdict import CAUSES, Case, judge
 from standfast.diagnose.verdict.verdict import findings
 from standfast.store import evidence
-from standfast.store.evidence import Fact
+from standfast.store.evidence import Fact, Source
 
 from . import cases as c
 from .cases import case
@@ -34,7 +34,7 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "stack overflow": (case(c.ended("SIGSEGV"), c.recursion()), "app_stack_overflow", 0.99),
     "stack overflow that Python itself stopped": (
         case(c.ended("SIGABRT"), c.fact(
-            evidence.TRACEBACK, "faulthandler",
+            evidence.TRACEBACK, Source.FAULTHANDLER,
             "Fatal Python error: _Py_CheckRecursiveCall: Cannot recover from stack overflow.",
             signal=None)),
         "app_stack_overflow", 0.99),
@@ -162,7 +162,7 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "somebody killed the master and its worker": (
         case(c.ended("SIGKILL"), c.parent("SIGKILL", before_s=0.0)), "operator_kill", 0.75),
     "a hang that went on, and a deploy later": (
-        case(c.hung(request_id="abc-9"), c.hung(request_id="abc-9", over=True, source="journal"),
+        case(c.hung(request_id="abc-9"), c.hung(request_id="abc-9", over=True),
              c.ended("SIGTERM"), c.order("stop")), "operator_stop", 0.9),
     "a hang that went on": (
         case(c.hung(request_id="abc-17"), c.hung(request_id="abc-17", over=True), kind="hang"),
@@ -175,7 +175,7 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "nothing is known": (case(), "undetermined", 0.0),
     "ended by a signal that no one sends": (case(c.ended("SIGALRM")), "undetermined", 0.0),
     "killed for want of memory, nobody knows whose": (
-        case(c.ended("SIGKILL"), c.fact(evidence.OOM_KILL, "/dev/kmsg")), "undetermined", 0.0),
+        case(c.ended("SIGKILL"), c.fact(evidence.OOM_KILL, Source.KMSG)), "undetermined", 0.0),
 }  # fmt: skip
 
 
@@ -228,20 +228,27 @@ def test_a_fact_that_speaks_against_it_lowers_the_confidence(name: str) -> None:
     assert weaker.cause.name != cause or weaker.confidence < confidence
 
 
-@pytest.mark.parametrize("source", ["master", "uwsgi log"])
+@pytest.mark.parametrize("source", [Source.MASTER, Source.SERVER_LOG])
 def test_sources_that_disagree_on_the_end_are_both_told(source: str) -> None:
     verdict = judge(case(c.ended("SIGSEGV"), c.traceback(), c.ended(1, source)))
     assert (verdict.cause.name, verdict.confidence) == ("app_crash", 0.9)
     assert any(source in words and "exit code 1" in words for words in verdict.contradicts)
 
 
-def test_the_kernel_is_believed_before_a_log() -> None:
-    seen = case(c.ended("SIGTERM", "a log"), c.ended("SIGSEGV"))
+@pytest.mark.parametrize("kernel", [Source.PIDFD, Source.PROCESS_EVENTS])
+@pytest.mark.parametrize("other", [Source.MASTER, Source.SERVER_LOG, "another program"])
+def test_the_kernel_is_believed_before_all_others(kernel: Source, other: str) -> None:
+    seen = case(c.ended("SIGTERM", other), c.ended("SIGSEGV", kernel))
+    assert judge(seen).cause.name == "app_crash"
+
+
+def test_the_master_is_believed_before_a_log() -> None:
+    seen = case(c.ended("SIGTERM", Source.SERVER_LOG), c.ended("SIGSEGV", Source.MASTER))
     assert judge(seen).cause.name == "app_crash"
 
 
 def test_two_parties_that_are_as_likely_are_not_told_apart() -> None:
-    known = case(c.ended("SIGKILL"), c.fact(evidence.OOM_KILL, "/dev/kmsg"))
+    known = case(c.ended("SIGKILL"), c.fact(evidence.OOM_KILL, Source.KMSG))
     verdict = judge(known)
     assert {found.cause.party for found in findings(known)} == {"application", "platform"}
     assert (verdict.party, verdict.confidence) == ("undetermined", 0.0)
