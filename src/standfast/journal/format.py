@@ -27,16 +27,20 @@ BEGIN = 0xB1
 END = 0xE1
 SIGNAL = 0xC1
 EXIT = 0xD1
+PROGRESS = 0xA2
 ROLL = 0xF1
 
 #: Flag of any record: a text was over its limit and has been cut.
 CUT = 0x01
 #: Flag of a begin record: a WebSocket, not a request.
 WEBSOCKET = 0x02
+#: Flag of a begin record: the client asked for an event stream, which may go on for hours.
+EVENT_STREAM = 0x40
 #: Flags of an end record. The response is complete but the application's code still runs (a
 #: background task); another end record, without this flag, follows when it has returned.
 RUNNING = 0x04
-#: The application was torn out of the request by SystemExit or KeyboardInterrupt.
+#: The application was torn out of the request by an exception that is no error (SystemExit,
+#: KeyboardInterrupt, GreenletExit); the last line of the error stack starts with its name.
 ABORTED = 0x08
 #: The task that served the request was cancelled, as when the client has gone.
 CANCELLED = 0x10
@@ -52,6 +56,12 @@ RECORD_LIMIT = 65535
 #: What a reader takes in of one segment at most, however large the file claims to be.
 SEGMENT_LIMIT = 64 * 1024 * 1024
 
+#: Where many requests share one thread (asyncio, gevent, eventlet), the application is called by
+#: a function whose name is this prefix and the request's number modulo REQUEST_SLOTS: so the stack
+#: of that thread, whoever takes it, says which request was running.
+SLOT_PREFIX = "standfast_request_"
+REQUEST_SLOTS = 4096
+
 CUT_MARK = "…"
 #: "Not known" for the number of bytes sent and for CPU time.
 UNKNOWN = 0xFFFF_FFFF_FFFF_FFFF
@@ -60,6 +70,7 @@ HEAD = struct.Struct("<HHI")
 BEGIN_FIXED = struct.Struct("<QqqQ")
 END_FIXED = struct.Struct("<QQQQH")
 EXIT_FIXED = struct.Struct("<qQIi")
+PROGRESS_FIXED = struct.Struct("<QQQ")
 SIGNAL_FIXED = struct.Struct("<qQIBBxxQ")
 PREAMBLE = struct.Struct("<8sHHIQ")
 IDENTITY = struct.Struct("<IIQqqQQ")
@@ -109,6 +120,7 @@ class Begin(NamedTuple):
     forwarded_for: str
     user_agent: str
     cut: bool
+    event_stream: bool = False
 
 
 class End(NamedTuple):
@@ -124,6 +136,17 @@ class End(NamedTuple):
     running: bool = False
     aborted: bool = False
     cancelled: bool = False
+
+
+class Progress(NamedTuple):
+    """A response on its way: ``age_ns`` after the request began, ``sent`` bytes had been sent.
+
+    ``sent`` is None where that is not known.
+    """
+
+    seq: int
+    age_ns: int
+    sent: int | None
 
 
 class Exit(NamedTuple):
@@ -272,6 +295,7 @@ def unpack_begin(body: bytes, flags: int) -> Begin | None:
         forwarded_for,
         user_agent,
         bool(flags & CUT),
+        bool(flags & EVENT_STREAM),
     )
 
 
@@ -298,6 +322,14 @@ def unpack_end(body: bytes, flags: int) -> End | None:
         bool(flags & ABORTED),
         bool(flags & CANCELLED),
     )
+
+
+def unpack_progress(body: bytes) -> Progress | None:
+    """The progress record in ``body``, or None where it is too short to be one."""
+    if len(body) < PROGRESS_FIXED.size:
+        return None
+    seq, age, sent = PROGRESS_FIXED.unpack_from(body)
+    return Progress(seq, age, None if sent == UNKNOWN else sent)
 
 
 def unpack_exit(body: bytes, flags: int = 0) -> Exit | None:

@@ -14,12 +14,14 @@ from standfast.journal.format import (
     CUT_MARK,
     END_FIXED,
     ERROR_LIMIT,
+    EVENT_STREAM,
     EXIT_FIXED,
     FIELD_LIMIT,
     HEAD,
     HEADER_LIMIT,
     LOST_OFFSET,
     PREAMBLE,
+    PROGRESS_FIXED,
     RECORD_LIMIT,
     SIGNAL_FIXED,
     UNKNOWN,
@@ -35,6 +37,7 @@ from standfast.journal.format import (
     unpack_end,
     unpack_exit,
     unpack_header,
+    unpack_progress,
     unpack_signal,
 )
 from standfast.journal.identity import Identity
@@ -176,6 +179,23 @@ def test_an_end_record_comes_back_as_it_was_packed(
     assert closed_how == (flags & 1 > 0, flags & 4 > 0, flags & 8 > 0, flags & 16 > 0)
 
 
+@given(u64, u64, u64)
+def test_progress_comes_back_as_it_was_packed(seq: int, age: int, sent: int) -> None:
+    found = unpack_progress(PROGRESS_FIXED.pack(seq, age, sent))
+    assert found == (seq, age, None if sent == UNKNOWN else sent)
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind", "event_stream"),
+    [(0, "http", False), (EVENT_STREAM, "http", True), (WEBSOCKET | CUT, "websocket", False)],
+)
+def test_a_begin_record_says_what_the_client_asked_for(
+    flags: int, kind: str, event_stream: bool
+) -> None:
+    begin = unpack_begin(BEGIN_FIXED.pack(1, 0, 0, 0), flags)
+    assert begin and (begin.kind, begin.event_stream) == (kind, event_stream)
+
+
 @given(st.binary(max_size=60), st.integers(0, 255))
 def test_a_body_too_short_for_its_type_is_none_and_any_other_is_a_record(
     body: bytes, flags: int
@@ -184,6 +204,7 @@ def test_a_body_too_short_for_its_type_is_none_and_any_other_is_a_record(
     assert (unpack_end(body, flags) is None) == (len(body) < 34)
     assert (unpack_exit(body, flags) is None) == (len(body) < 24)
     assert (unpack_signal(body) is None) == (len(body) < 32)
+    assert (unpack_progress(body) is None) == (len(body) < 24)
 
 
 @given(u64, u64, st.integers(0, 2**32 - 1), st.integers(0, 255), st.integers(0, 255), u64)
