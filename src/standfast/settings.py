@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from standfast.errors import UsageError
 from standfast.journal.files import default_folder
+from standfast.journal.limit import parse_size
 
 FILE = "standfast.toml"
 
@@ -22,7 +23,7 @@ FILE = "standfast.toml"
 class Settings:
     """Every setting; docs/settings.md describes them.
 
-    ``store`` is a path or an SQLAlchemy URL. ``slow_s_by_app`` has the exceptions from
+    ``store`` is a path or an SQLAlchemy URL. ``journal_limit`` is in bytes, empty for the default. ``slow_s_by_app`` has the exceptions from
     ``slow_s`` by application.
     """
 
@@ -40,6 +41,7 @@ class Settings:
     hang_s: float = 60.0
     sample_s: float = 0.5
     database: str = ""
+    journal_limit: str = ""
 
 
 def load(
@@ -88,6 +90,12 @@ def _address(value: Any) -> str:
     raise problem
 
 
+def _size(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        value = ""
+    return str(parse_size(str(value)))
+
+
 def _yes_or_no(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
@@ -123,6 +131,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "hang_s": _seconds,
     "sample_s": _seconds,
     "database": _address,
+    "journal_limit": _size,
 }
 
 

@@ -120,6 +120,19 @@ def test_the_logs_of_servers_count_from_where_the_file_lies(tmp_path: Path) -> N
         load({}, _file(tmp_path, 'server_logs = "error.log"\n'), {})
 
 
+@pytest.mark.parametrize(
+    ("size", "bytes_"), [("500M", 500 * 1024**2), ("2g", 2 * 1024**3), ("65536", 65536)]
+)
+def test_the_limit_of_the_journals_is_a_size_as_systemd_writes_it(size: str, bytes_: int) -> None:
+    assert load({}, environ={"STANDFAST_JOURNAL_LIMIT": size}).journal_limit == str(bytes_)
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "2 gigabytes", "1.5G", "²", "many"])
+def test_a_limit_of_the_journals_that_is_no_size_is_named(size: str) -> None:
+    with pytest.raises(UsageError, match="should be a size above 0 such as 500M or 2G"):
+        load({}, environ={"STANDFAST_JOURNAL_LIMIT": size})
+
+
 @pytest.mark.parametrize("address", ["db1", "mysql://", "mysql://[::1/shop", "mysql://db1:port/"])
 def test_an_address_of_a_database_that_is_none_is_named(address: str) -> None:
     with pytest.raises(UsageError, match="should be the address of a database, as in mysql:"):

@@ -54,4 +54,5 @@ def variables(settings: Settings) -> dict[str, str]:
         "STANDFAST_TRUNCATE_CLIENTS": "1" if settings.truncate_clients else "",
         "STANDFAST_CPU_TIME": "1" if settings.cpu_time else "",
         "STANDFAST_REVISION": settings.revision,
+        "STANDFAST_JOURNAL_LIMIT": settings.journal_limit,
     }

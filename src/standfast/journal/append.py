@@ -13,6 +13,11 @@ from .format import (
     END_FIXED,
     EXIT,
     EXIT_FIXED,
+    MIN_SEGMENT_SIZE,
+    ROLL,
+    SEGMENT_LIMIT,
+    SEGMENT_SEQS,
+    SEGMENT_SIZE,
     SIGNAL,
     SIGNAL_FIXED,
     UNKNOWN,
@@ -22,27 +27,38 @@ from .format import (
     pack_record,
 )
 from .identity import Identity
+from .limit import Room
+
+_ROLL = pack_record(ROLL, b"")
 
 
 class AppendWriter:
     """Writes records with one ``write`` each. One thread at a time; raises OSError."""
 
-    def __init__(self, journal: str, identity: Identity) -> None:
-        """Creates the worker's only segment under the folder ``journal``."""
+    def __init__(
+        self,
+        journal: str,
+        identity: Identity,
+        *,
+        segment_size: int = SEGMENT_SIZE,
+        limit: int = 0,
+    ) -> None:
+        """Creates the worker's first segment under the folder ``journal``.
+
+        ``segment_size`` is how far a segment grows before the next one is made, ``limit`` what all
+        journals of this application may take, both in bytes (see ``writer.Writer``).
+        """
         self.uid = files.uid_of(identity)
-        self._seq = 0
-        head = pack_header(
-            Header(
-                **identity._asdict(),
-                segment=1,
-                wall_ns=time.time_ns(),
-                mono_ns=time.monotonic_ns(),
-                capacity=0,
-            )
-        )
-        folder = files.app_folder(journal, identity.app)
-        self._fd = files.create(folder, files.segment_name(self.uid, 1), head, 0)
-        self._size = len(head)
+        self._identity = identity
+        self._folder = files.app_folder(journal, identity.app)
+        self._room = Room(self._folder, limit)
+        self._segment_size = min(max(segment_size, MIN_SEGMENT_SIZE), SEGMENT_LIMIT)
+        self._segment = files.last_segment(self._folder, self.uid)
+        self._seq = max(1, self._segment << SEGMENT_SEQS) - 1
+        self._lost = 0
+        self._fd = -1
+        self._size = 0
+        self._open_next()
 
     def begin(self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, flags: int = 0) -> int:
         """Appends a begin record and returns the request's number."""
@@ -84,8 +100,38 @@ class AppendWriter:
         os.close(self._fd)
 
     def _append(self, record: bytes) -> None:
+        if self._size + len(record) + len(_ROLL) > self._segment_size:
+            self._open_next()
+        self._write(record)
+
+    def _write(self, record: bytes) -> None:
         if os.write(self._fd, record) != len(record):
             # What follows half a record would not start on a multiple of eight.
             os.ftruncate(self._fd, self._size)
             raise OSError(28, "no space left for the record")
         self._size += len(record)
+
+    def _open_next(self) -> None:
+        self._lost += self._room.make(self._segment_size)
+        number = self._segment + 1
+        head = pack_header(
+            Header(
+                **self._identity._asdict(),
+                segment=number,
+                wall_ns=time.time_ns(),
+                mono_ns=time.monotonic_ns(),
+                capacity=0,
+                lost=self._lost,
+            )
+        )
+        fd = files.create(self._folder, files.segment_name(self.uid, number), head, 0)
+        old, self._fd = self._fd, fd
+        self._segment, self._size, old_size = number, len(head), self._size
+        if old >= 0:
+            try:
+                # Half of it says as little as nothing: a later segment ends this one as well.
+                os.write(old, _ROLL)
+            except OSError:
+                os.ftruncate(old, old_size)
+            finally:
+                os.close(old)

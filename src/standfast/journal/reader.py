@@ -119,8 +119,22 @@ class SegmentReader:
                 seen = len(data) if at_end else (len(data) - RECORD_LIMIT) & -8
                 self._pass_over(seen, len(data[:seen].rstrip(b"\0")))
                 self.ended = at_end
+                if at_end:
+                    self._count_what_lies_behind()
             break
         return []
+
+    def _count_what_lies_behind(self) -> None:
+        """What a writer that never rolls wrote behind the limit of a segment is not read: at least
+        it is not passed over in silence."""
+        try:
+            os.lseek(self._fd, SEGMENT_LIMIT, os.SEEK_DATA)  # ENXIO where there is none
+            behind = os.fstat(self._fd).st_size - SEGMENT_LIMIT
+        except OSError:
+            return
+        self.damaged += not self._in_damage
+        self.damaged_bytes += behind
+        self._in_damage = True
 
     def _whole_records(self, data: bytes, records: list[Record]) -> int:
         """Appends the records that follow one another from the start; how many bytes they took."""

@@ -21,8 +21,11 @@ from .format import (
     EXIT,
     EXIT_FIXED,
     LOST_OFFSET,
+    MIN_SEGMENT_SIZE,
     ROLL,
     SEGMENT_LIMIT,
+    SEGMENT_SEQS,
+    SEGMENT_SIZE,
     SIGNAL,
     SIGNAL_FIXED,
     UNKNOWN,
@@ -31,20 +34,19 @@ from .format import (
     pack_header,
 )
 from .identity import Identity
+from .limit import Room
 
-SEGMENT_SIZE = 4 * 1024 * 1024
-MIN_SEGMENT_SIZE = 128 * 1024
 #: After the disk or the folder refused, how long the writer waits before it asks again.
 RETRY_NS = 1_000_000_000
-#: Linux 5.14: all pages at once instead of one fault a page on the application's path.
+#: Linux 5.14: many pages at once instead of one fault a page on the application's path; a whole
+#: segment at once would keep one request waiting for all of them.
 _POPULATE_WRITE = 23
+_STRETCH = 128 * 1024
 #: What is kept free at the end of a segment: a roll record, and the padding before it.
 _ROLL_ROOM = 16
 #: What is kept for records other than a begin: while the disk refuses another segment, requests
 #: that were recorded as begun can still be closed, and do not look as if they never finished.
 _END_ROOM = 32 * 1024
-#: More records than a segment can hold, as a power of two.
-_SEGMENT_SEQS = 21
 #: How often a thread asks for the baton, a tenth of a millisecond apart, before it gives up.
 _PATIENCE = 10_000
 #: A type, and flags to the left of it, as they stand in the head of a record.
@@ -80,7 +82,7 @@ class Writer:
 
     __slots__ = (
         "_begin_limit", "_folder", "_give", "_guard", "_identity", "_limit", "_map", "_patience",
-        "_position", "_retry_at", "_segment", "_segment_size", "_seq", "_take", "_words", "error",
+        "_populated", "_position", "_retry_at", "_room", "_segment", "_segment_size", "_seq", "_take", "_words", "error",
         "lost", "uid",
     )  # fmt: skip
 
@@ -91,8 +93,12 @@ class Writer:
         *,
         segment_size: int = SEGMENT_SIZE,
         first_seq: int = 1,
+        limit: int = 0,
     ) -> None:
         """Nothing is opened before the first record. ``journal`` is the folder of all apps.
+
+        ``limit`` is what all journals of this application may take, in bytes; 0 is the default
+        (see ``limit.default_limit``).
 
         ``segment_size`` is in bytes, ``first_seq`` the number of the first request: a child
         that goes on counting where its parent stood can never close a request of its own by
@@ -100,8 +106,10 @@ class Writer:
         """
         self._folder = files.app_folder(journal, identity.app)
         self._identity = identity
+        self._room = Room(self._folder, limit)
         self._segment_size = min(max(segment_size, MIN_SEGMENT_SIZE), SEGMENT_LIMIT) & ~7
         self._position = 0
+        self._populated = 0
         self._limit = 0
         self._begin_limit = 0
         self._retry_at = 0
@@ -113,7 +121,7 @@ class Writer:
         # The same process may have run another program before (execve(2) changes neither its
         # pid nor its start): segments and requests are counted on from there.
         self._segment = files.last_segment(self._folder, self.uid)
-        self._seq = max(first_seq, self._segment << _SEGMENT_SEQS) - 1
+        self._seq = max(first_seq, self._segment << SEGMENT_SEQS) - 1
         self.error: Optional[OSError] = None
         self.lost = 0
         # A list of one as the lock: taking the baton and giving it back are atomic and cost a
@@ -147,7 +155,7 @@ class Writer:
             size = len(body) + 8
             at = self._position
             if at + size > self._begin_limit:
-                if not self._make_room():
+                if not self._make_room(size, _END_ROOM):
                     return 0
                 at = self._position
             self._map[at + 8 : at + size] = body
@@ -171,7 +179,7 @@ class Writer:
             size = len(body) + 8
             at = self._position
             if at + size > self._limit:
-                if not self._make_room():
+                if not self._make_room(size):
                     return
                 at = self._position
             self._map[at + 8 : at + size] = body
@@ -234,8 +242,12 @@ class Writer:
             self._let_go()
             self._give(None)
 
-    def _make_room(self) -> bool:
-        """A new segment, empty; False, and counted, where there is none to be had."""
+    def _make_room(self, size: int, kept: int = 0) -> bool:
+        """Room for a record of ``size`` bytes, and ``kept`` behind it: in the segment there is, or
+        in a new one. False, and counted, where there is none to be had."""
+        if self._position + size + kept <= self._segment_size - _ROLL_ROOM and self._map is not None:
+            self._populate()
+            return True
         now = time.monotonic_ns()
         if now >= self._retry_at:
             try:
@@ -258,6 +270,8 @@ class Writer:
 
     def _roll(self, mono_ns: int) -> None:
         identity = self._identity
+        # Requests that were recorded and had to give way are lost like those that never were.
+        self.lost += self._room.make(self._segment_size)
         head = pack_header(
             Header(
                 **identity._asdict(),
@@ -273,10 +287,6 @@ class Writer:
             mapped = mmap.mmap(fd, self._segment_size)
         finally:
             os.close(fd)
-        try:
-            mapped.madvise(_POPULATE_WRITE)
-        except (OSError, ValueError):
-            pass  # an older kernel: the pages come one by one
         if self._words is not None:
             word = self._position >> 2
             self._words[word + 1] = ROLL << 16 | 1  # the checksum of nothing
@@ -288,8 +298,19 @@ class Writer:
         self._words[LOST_OFFSET >> 2] = self.lost & 0xFFFF_FFFF
         self._segment += 1
         self._position = len(head)
-        self._limit = self._segment_size - _ROLL_ROOM
-        self._begin_limit = self._limit - _END_ROOM
+        self._populated = 0
+        self._populate()
+
+    def _populate(self) -> None:
+        """Has the kernel bring in the pages of the next records."""
+        start, self._populated = self._populated, self._position // _STRETCH * _STRETCH
+        self._populated = min(self._populated + 2 * _STRETCH, self._segment_size)
+        try:
+            self._map.madvise(_POPULATE_WRITE, start, self._populated - start)
+        except (OSError, ValueError):
+            pass  # an older kernel: the pages come one by one
+        self._limit = min(self._populated, self._segment_size - _ROLL_ROOM)
+        self._begin_limit = min(self._populated, self._segment_size - _ROLL_ROOM - _END_ROOM)
 
     def _let_go(self) -> None:
         if self._words is not None:

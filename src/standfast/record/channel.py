@@ -61,7 +61,12 @@ class Channel:
                 return writer
             settings = self.settings
             identity = of_this_process(settings.app, self.server or server, settings.revision)
-            writer = Writer(settings.journal, identity, first_seq=self._first_seq)
+            writer = Writer(
+                settings.journal,
+                identity,
+                first_seq=self._first_seq,
+                limit=settings.journal_limit,
+            )
             self._catch_faults(writer.uid)
             self._answer_with_stacks(writer.uid)
             errors.watch_logging()

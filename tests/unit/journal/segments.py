@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from standfast.journal.append import AppendWriter
-from standfast.journal.format import BEGIN, END, EXIT, Begin, End, Exit, pack_record
+from standfast.journal.format import (
+    BEGIN,
+    END,
+    EXIT,
+    MIN_SEGMENT_SIZE,
+    Begin,
+    End,
+    Exit,
+    pack_record,
+)
 from standfast.journal.format import unpack_begin as _begin
 from standfast.journal.format import unpack_end as _end
 from standfast.journal.format import unpack_exit as _exit
 from standfast.journal.identity import Identity
 from standfast.journal.reader import Record, SegmentReader
-from standfast.journal.writer import MIN_SEGMENT_SIZE, Writer
+from standfast.journal.writer import Writer
 
 WORKER = Identity(
     app="shop",

@@ -297,4 +297,5 @@ def test_what_lies_behind_the_limit_of_a_segment_is_not_read(tmp_path: Path) -> 
     found = read(path)
     assert seqs(found.records) == [1]
     assert found.damaged == 1
+    assert found.damaged_bytes >= path.stat().st_size - SEGMENT_LIMIT
     assert seqs(read(path, final=False).records) == [1]

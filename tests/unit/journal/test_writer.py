@@ -23,13 +23,14 @@ from standfast.journal.format import (
     BEGIN_FIXED,
     END,
     HEADER_LIMIT,
+    MIN_SEGMENT_SIZE,
     RECORD_LIMIT,
     SEGMENT_LIMIT,
     Begin,
     End,
 )
 from standfast.journal.reader import Record, SegmentReader
-from standfast.journal.writer import END_KIND, MIN_SEGMENT_SIZE
+from standfast.journal.writer import END_KIND
 from standfast.record.channel import channel_for
 from standfast.wsgi import Recorder
 from tests.unit.journal.segments import (
@@ -557,7 +558,7 @@ def test_the_first_requests_of_several_threads_are_all_recorded(tmp_path: Path) 
 _MAPS = """
 import sys
 from pathlib import Path
-from standfast.journal.writer import SEGMENT_SIZE
+from standfast.journal.format import SEGMENT_SIZE
 from tests.unit.journal.segments import new_writer
 
 writer = new_writer(Path(sys.argv[1]), segment_size=SEGMENT_SIZE)

@@ -22,7 +22,7 @@ def serve(recorder: Recorder, **environ: Any) -> None:
 
 def test_whatever_is_not_set_has_its_default() -> None:
     found = from_environ({})
-    assert found._replace(journal="") == ("app", "", (), False, False, "")
+    assert found._replace(journal="") == ("app", "", (), False, False, "", 0)
     assert from_environ({"STANDFAST_APP": "", "STANDFAST_JOURNAL": ""}) == found
 
 

@@ -19,7 +19,7 @@ from standfast.journal.format import (
     RUNNING,
     unpack_header,
 )
-from standfast.journal.writer import MIN_SEGMENT_SIZE
+from standfast.journal.format import MIN_SEGMENT_SIZE
 from standfast.store import Sketch
 from standfast.store.tables import (
     application,
