@@ -10,8 +10,15 @@ from pathlib import Path
 from time import monotonic_ns, time_ns
 from typing import Any
 
-from standfast.journal.format import BEGIN, BEGIN_FIXED, END, END_FIXED, pack_fields, pack_record
-from standfast.journal.format import SEGMENT_SIZE
+from standfast.journal.format import (
+    BEGIN,
+    BEGIN_FIXED,
+    END,
+    END_FIXED,
+    SEGMENT_SIZE,
+    pack_fields,
+    pack_record,
+)
 
 from ..traffic import CLIENT, HEADERS, uri
 from . import App

@@ -23,8 +23,8 @@ FILE = "standfast.toml"
 class Settings:
     """Every setting; docs/settings.md describes them.
 
-    ``store`` is a path or an SQLAlchemy URL. ``journal_limit`` is in bytes, empty for the default. ``slow_s_by_app`` has the exceptions from
-    ``slow_s`` by application.
+    ``store`` is a path or an SQLAlchemy URL. ``slow_s_by_app`` has the exceptions from
+    ``slow_s`` by application. ``journal_limit`` is in bytes, empty for the default.
     """
 
     app: str

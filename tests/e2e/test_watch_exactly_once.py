@@ -14,9 +14,8 @@ import pytest
 from sqlalchemy import create_engine, func, select
 
 from standfast.journal import files, identity
-from standfast.journal.format import BEGIN, END, unpack_begin, unpack_end
+from standfast.journal.format import BEGIN, END, MIN_SEGMENT_SIZE, unpack_begin, unpack_end
 from standfast.journal.reader import SegmentReader
-from standfast.journal.format import MIN_SEGMENT_SIZE
 from standfast.journal.writer import Writer
 from standfast.store.tables import incident, ordinary_request, request, rollup, worker
 from standfast.watch import Settings, watch, watcher

@@ -82,8 +82,8 @@ class Writer:
 
     __slots__ = (
         "_begin_limit", "_folder", "_give", "_guard", "_identity", "_limit", "_map", "_patience",
-        "_populated", "_position", "_retry_at", "_room", "_segment", "_segment_size", "_seq", "_take", "_words", "error",
-        "lost", "uid",
+        "_populated", "_position", "_retry_at", "_room", "_segment", "_segment_size", "_seq",
+        "_take", "_words", "error", "lost", "uid",
     )  # fmt: skip
 
     def __init__(
@@ -245,7 +245,10 @@ class Writer:
     def _make_room(self, size: int, kept: int = 0) -> bool:
         """Room for a record of ``size`` bytes, and ``kept`` behind it: in the segment there is, or
         in a new one. False, and counted, where there is none to be had."""
-        if self._position + size + kept <= self._segment_size - _ROLL_ROOM and self._map is not None:
+        if (
+            self._position + size + kept <= self._segment_size - _ROLL_ROOM
+            and self._map is not None
+        ):
             self._populate()
             return True
         now = time.monotonic_ns()

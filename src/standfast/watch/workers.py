@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, update
+from sqlalchemy import delete as delete_rows
 
 from standfast.journal.reader import Record, SegmentReader
-from standfast.store.tables import worker
+from standfast.store.tables import OPEN, request, worker
 
 from .batch import Source
 from .folder import WorkerFiles, delete, open_segment
@@ -38,6 +39,9 @@ class Worker:
     damaged_bytes: int
     dead: bool = False
     changed: bool = False
+    #: Up to when (ns) requests may have ended in a segment that had to give way unread, see
+    #: ``journal.limit``: every request in it had ended well, and no more is known of them.
+    unread_ns: int = 0
     _reader: SegmentReader | None = None
 
     def read(self, limit: int, warn: Callable[[str], None]) -> tuple[list[Record], int]:
@@ -48,6 +52,8 @@ class Worker:
         while True:
             reader = self._reader or self._open_next(warn)
             if reader is None:
+                if self.dead and not self.files.numbers:
+                    self._miss(_MOST)
                 return [], 0
             damaged, damaged_bytes = reader.damaged, reader.damaged_bytes
             records = reader.read(limit, final=self.dead)
@@ -90,6 +96,16 @@ class Worker:
             .where(worker.c.id == self.source.worker_id)
             .values(last_seen_ns=self.source.last_seen_ns, **progress)
         )
+        if self.unread_ns:
+            connection.execute(
+                delete_rows(request).where(
+                    request.c.worker_id == self.source.worker_id,
+                    request.c.outcome == OPEN,
+                    ~request.c.aborted,
+                    request.c.begun_ns < self.unread_ns,
+                )
+            )
+        self.unread_ns = 0
         self.changed = False
 
     def delete_read(self, warn: Callable[[str], None], *, buried: bool) -> None:
@@ -109,6 +125,12 @@ class Worker:
                 if delete(self.files.segment(number), warn):
                     self.files.numbers.remove(number)
 
+    def _miss(self, until_ns: int) -> None:
+        for seq in [seq for seq, begin in self.source.open.items() if begin[0] < until_ns]:
+            del self.source.open[seq]
+        self.unread_ns = max(self.unread_ns, min(until_ns, _MOST))
+        self.changed = True
+
     def _has_successor(self) -> bool:
         for number in self.files.numbers:
             if number > self.read_segment:
@@ -125,6 +147,8 @@ class Worker:
             segment = open_segment(self.files, number, offset)
             if isinstance(segment, SegmentReader):
                 self._reader = segment
+                if number > wanted and segment.header is not None:
+                    self._miss(segment.header.wall_ns)
                 self.read_segment, self.read_offset = number, segment.offset
                 return segment
             warn(f"{self.files.segment(number)}: {segment}; left alone")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from standfast.journal.reader import SegmentReader
 from standfast.journal.format import MIN_SEGMENT_SIZE
+from standfast.journal.reader import SegmentReader
 from standfast.store.tables import ordinary_request, worker
 from standfast.watch.folder import WorkerFiles, open_segment, scan
 from tests.unit.watch.journals import House, dead, living

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from standfast.journal.format import ABORTED, RUNNING
-from standfast.journal.format import MIN_SEGMENT_SIZE
+from standfast.journal.format import ABORTED, MIN_SEGMENT_SIZE, RUNNING
 from standfast.watch.inflight import BACKGROUND, in_flight
 from standfast.watch.inflight import RUNNING as STATE_RUNNING
 from tests.unit.watch.journals import SECOND, House, dead, living

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from standfast.journal import identity
 from standfast.journal.format import (
     ABORTED,
     BEGIN,
@@ -16,10 +19,11 @@ from standfast.journal.format import (
     END_FIXED,
     EXIT,
     LOST_OFFSET,
+    MIN_SEGMENT_SIZE,
     RUNNING,
     unpack_header,
 )
-from standfast.journal.format import MIN_SEGMENT_SIZE
+from standfast.journal.identity import Identity
 from standfast.store import Sketch
 from standfast.store.tables import (
     application,
@@ -323,6 +327,57 @@ def test_a_segment_that_never_was_is_passed_over(house: House) -> None:
     stored = len(house.rows(ordinary_request))
     assert 1000 < stored < 3000
     assert journal.files() == []
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(["sleep", "600"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def another(process: subprocess.Popen[bytes]) -> Identity:
+    """Another process, which may be ended."""
+    return living()._replace(pid=process.pid, start_ticks=identity.start_ticks(process.pid))
+
+
+def test_what_gave_way_unread_leaves_no_request_that_looks_unfinished(
+    house: House, sleeper: subprocess.Popen[bytes]
+) -> None:
+    journal = house.journal(another(sleeper), segment_size=MIN_SEGMENT_SIZE)
+    journal.now_ns = time.time_ns() - 3600 * SECOND
+    journal.begin("/ended-unread")
+    house.drain()
+    house.watcher.close()
+    journal.end(1)
+    while len(journal.files()) < 3:
+        journal.request("/" + "x" * 100)
+    journal.now_ns = time.time_ns()
+    journal.begin("/killer")
+    for name in journal.files()[:2]:
+        (journal.app_folder / name).unlink()
+    sleeper.kill()
+    sleeper.wait()
+    house.restart()
+    house.drain()
+    assert [(row.uri, row.outcome) for row in house.rows(request)] == [("/killer", "unfinished")]
+
+
+def test_a_worker_whose_journal_gave_way_as_a_whole_is_no_incident(
+    house: House, sleeper: subprocess.Popen[bytes]
+) -> None:
+    journal = house.journal(another(sleeper))
+    journal.begin("/ended-unread")
+    house.drain()
+    house.watcher._workers[("shop", journal.uid)].close()
+    for name in journal.files():
+        (journal.app_folder / name).unlink()
+    sleeper.terminate()
+    sleeper.wait()
+    house.drain()
+    assert house.row(worker).died_ns is not None
+    assert house.rows(request) == house.rows(incident) == []
 
 
 def test_damage_is_counted_and_what_follows_is_read(house: House) -> None:
