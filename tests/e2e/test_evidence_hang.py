@@ -10,17 +10,15 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.sync.client import connect
 
-from standfast.journal.files import STACK_SIGNAL
 from standfast.store.tables import evidence, incident, request, worker
 from tests.e2e.servers.serving import PATIENCE_S, UWSGI, serving
 from tests.e2e.watched import until, watched
-from tests.unit.watch.journals import House, wait_until
+from tests.unit.watch.journals import House
 
 GTHREAD = ["gunicorn", "-b", "127.0.0.1:{port}", "-k", "gthread", "--threads", "4"]
 GTHREAD += ["--timeout", "300", "hanging:app"]
@@ -56,16 +54,8 @@ def name(house: House, uri: str) -> str:
 
 
 def frames(text: str, function: str) -> int:
-    """How often a function stands in a dump by faulthandler or by py-spy."""
-    return len(
-        re.findall(rf"^(?:  File .* in {function}|    {function} \(.*)$", text, re.MULTILINE)
-    )
-
-
-def top(text: str, thread: int) -> str:
-    """The innermost lines of one thread of a dump by faulthandler."""
-    section = text.partition(f"0x{thread:016x} (most recent call first):\n")[2]
-    return "\n".join(section.split("\n")[:3])
+    """How often a function stands in the text of a stack."""
+    return len(re.findall(rf"^    {function} \(.*$", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize(
@@ -86,14 +76,12 @@ def test_a_request_that_does_not_end_is_an_incident_whose_stack_names_the_functi
         assert hang["request_id"] == name(house, uri)
         assert HANG_S <= hang["age_s"] < HANG_S + 10
         stack = house.row(evidence, kind="stack")
-        assert json.loads(stack.data) == {
-            "request_ids": [name(house, uri)],
-            "thread": kept.thread,
-        }
-        assert stack.source in ("faulthandler", "py-spy")
-        assert frames(stack.text, function) == 1
-        if stack.source == "faulthandler":
-            assert f"in {function}\n" in top(stack.text, kept.thread)
+        data = json.loads(stack.data)
+        assert (data["request_ids"], data["thread"]) == ([name(house, uri)], kept.thread)
+        assert (stack.source, frames(stack.text, function)) == ("py-spy", 1)
+        (first, *_) = data["threads"]
+        assert first["thread"] == kept.thread
+        assert function in [call for call, _, _ in first["frames"][:2]]
         assert house.row(worker, id=told.worker_id).died_ns is None
         watch_for(house, 2.5)
         assert len(of(house, "hang")) == len(of(house, "stack")) == len(house.rows(incident)) == 1
@@ -156,7 +144,6 @@ def test_a_request_that_goes_on_leaves_its_incident_and_the_word_that_it_did() -
         until(house, lambda: of(house, "stack"))
         until(house, lambda: house.rows(request, outcome="slow"))
         until(house, lambda: len(of(house, "hang")) == 2)
-        # The signal that asked for the stack did the application no harm.
         assert answer.result() == (200, b"done")
         over = of(house, "hang")[1]
         assert over["over"] is True
@@ -209,29 +196,27 @@ def test_a_websocket_and_work_after_the_response_are_no_hangs() -> None:
         assert (house.rows(incident), of(house, "hang"), of(house, "stack")) == ([], [], [])
 
 
-def caught(pid: int) -> bool:
-    """Whether the process has a handler for the signal that asks for stacks."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    (line,) = [line for line in status.splitlines() if line.startswith("SigCgt:")]
-    return bool(int(line.split()[1], 16) >> STACK_SIGNAL - 1 & 1)
+def test_the_watcher_disturbs_no_call_that_blocks(clients: ThreadPoolExecutor) -> None:
+    """In the main thread, where a signal would end each of them early."""
+    command = ["gunicorn", "-b", "127.0.0.1:{port}", "-w", "3", "--timeout", "0", "hanging:app"]
+    bare = {
+        "/sleep_in_c?8": b"0",
+        "/poll_in_c?8": b"0 Success",
+        "/receive_in_c?8": b"-1 Resource temporarily unavailable",
+    }
+    with serving(*command) as server, watched(server, hang_s=1.0) as house:
+        answers = {uri: clients.submit(server.get, uri) for uri in bare}
+        until(house, lambda: len(of(house, "stack")) == 3)
+        until(house, lambda: all(answer.done() for answer in answers.values()))
+        assert {uri: answer.result() for uri, answer in answers.items()} == {
+            uri: (200, said) for uri, said in bare.items()
+        }
+        text = "".join(row.text for row in house.rows(evidence, kind="stack"))
+        for function in ("sleep_in_c", "poll_in_c", "receive_in_c"):
+            assert frames(text, function) == 1
 
 
-def test_a_worker_without_a_handler_is_not_sent_the_signal_that_would_end_it(
-    clients: ThreadPoolExecutor,
-) -> None:
-    with serving(*GTHREAD) as server, watched(server, hang_s=HANG_S) as house:
-        clients.submit(server.get, "/deaf?60")
-        until(house, lambda: house.rows(request, uri="/deaf?60"))
-        pid = house.row(worker, id=house.row(request).worker_id).pid
-        wait_until(lambda: not caught(pid))
-        until(house, lambda: of(house, "hang"))
-        watch_for(house, 2.0)
-        assert server.get("/")[0] == 200
-        assert house.row(worker, pid=pid).died_ns is None
-        assert [row.source for row in house.rows(evidence, kind="stack")] in ([], ["py-spy"])
-
-
-def test_each_of_several_forked_workers_answers_in_a_file_of_its_own(
+def test_each_of_several_forked_workers_has_a_stack_of_its_own(
     clients: ThreadPoolExecutor,
 ) -> None:
     with (

@@ -1,5 +1,5 @@
-"""Where segments lie: ``JOURNAL/APP/WORKER.NUMBER.journal``, and beside them ``WORKER.fault`` and
-``WORKER.stack``."""
+"""Where segments lie: ``JOURNAL/APP/WORKER.NUMBER.journal``, and beside them
+``WORKER.fault``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from .identity import Identity, worker_uid
 
 SUFFIX = ".journal"
 FAULT_SUFFIX = ".fault"
-STACK_SUFFIX = ".stack"
-#: Asks a worker to append the stacks of its threads to ``WORKER.stack``. A number, as SIGRTMIN is
-#: another one with another C library; of the real-time signals one that no server, nor systemd's
-#: own process, has a meaning for.
-STACK_SIGNAL = 41
+#: Written by earlier versions, and deleted with the worker's other files.
+OLD_STACK_SUFFIX = ".stack"
 _SEGMENT_NAME = re.compile(r"(?P<uid>[0-9]+-[0-9a-f]{8})\.(?P<number>[0-9]{6,})\.journal")
 
 

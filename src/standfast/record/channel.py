@@ -12,7 +12,7 @@ from ..journal import files
 from ..journal.format import CUT, ERROR_LIMIT, FIELD_LIMIT, pack_fields
 from ..journal.identity import of_this_process
 from ..journal.writer import Writer
-from . import errors, stacks
+from . import errors
 from .mask import Masker, truncated
 from .settings import Settings, from_environ
 
@@ -68,7 +68,6 @@ class Channel:
                 limit=settings.journal_limit,
             )
             self._catch_faults(writer.uid)
-            self._answer_with_stacks(writer.uid)
             errors.watch_logging()
             self.writer = writer
             return writer
@@ -133,7 +132,6 @@ class Channel:
             faulthandler.disable()
             os.close(self._fault_fd)
             self._fault_fd = -1
-        stacks.renew()
 
     def _catch_faults(self, uid: str) -> None:
         """Has the traceback of a fatal signal written beside the journal.
@@ -152,15 +150,6 @@ class Channel:
         except OSError:
             pass  # the writer meets the same obstacle, and says so
 
-    def _answer_with_stacks(self, uid: str) -> None:
-        """Has the stacks of all threads written beside the journal when a watcher asks."""
-        folder = files.app_folder(self.settings.journal, self.settings.app)
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            stacks.answer_in(os.path.join(folder, uid + files.STACK_SUFFIX))
-        except Exception:  # it would be good to have, and nothing else depends on it
-            pass
-
 
 def _truncated(addresses: bytes) -> bytes:
     return truncated(addresses.decode("latin-1")).encode("latin-1")
@@ -171,7 +160,6 @@ _channels: dict[tuple[str, str], Channel] = {}
 
 def channel_for(app: Optional[str] = None, journal: Optional[str] = None) -> Channel:
     """The channel of an application in this process, always the same one."""
-    stacks.listen()
     settings = from_environ()
     settings = settings._replace(app=app or settings.app, journal=journal or settings.journal)
     return _channels.setdefault((settings.journal, settings.app), Channel(settings))

@@ -87,7 +87,12 @@ PARENT_EXIT = "parent_exit"
 #: ``over``: true in a second fact, where it has come to its end after all.
 HANG = "hang"
 #: What the process was doing at a moment of its hang. data: ``request_ids`` (of those that hung,
-#: for which it was taken), ``thread`` where all of them are of one.
+#: for which it was taken), ``thread`` where all of them are of one; ``threads``: a list of
+#: {``thread`` (as the begin record has it), ``tid`` (the operating system's number), ``name``,
+#: ``active`` (runs on a processor), ``gil`` (holds Python's lock), ``slots`` (numbers of the frames
+#: ``standfast_request_N`` in it, the innermost first), ``frames``: [[function, file, line], …] from
+#: the innermost outwards}: those of the requests that hang first; ``threads_left_out``: how many
+#: are not told.
 STACK = "stack"
 #: A line of a server's or the system's log about this process. data: ``log``.
 LOG = "log"

@@ -12,6 +12,7 @@ from standfast.errors import StandfastError
 from standfast.journal.reader import SegmentReader
 from standfast.store import open_store
 
+from .evidence import py_spy
 from .folder import open_segment, scan
 from .liveness import ALIVE, Liveness, Process
 from .lock import is_watched
@@ -37,10 +38,10 @@ class Finding(NamedTuple):
 
 
 def check(journal: str, store: str) -> list[Finding]:
-    """Looks at the folder, the recorder, the watcher and the store, in this order."""
+    """Looks at the folder, the recorder, the watcher, stacks and the store, in this order."""
     findings = _folder(journal)
     if all(finding.state != FAILED for finding in findings):
-        findings += [_space(journal), *_recorder(journal), _watcher(journal)]
+        findings += [_space(journal), *_recorder(journal), _watcher(journal), _stacks()]
     return [*findings, _store(store)]
 
 
@@ -134,6 +135,14 @@ def _watcher(journal: str) -> Finding:
         return Finding("watcher", OK, f"running as process {pid or 'unknown'}; {words}")
     state = FAILED if unread > _BACKLOG else ATTENTION
     return Finding("watcher", state, f"not running; {words}", "start `standfast watch`")
+
+
+def _stacks() -> Finding:
+    if why := py_spy.why_not():
+        advice = "`pip install py-spy` beside standfast, or run the watcher as root"
+        return Finding("stacks", ATTENTION, f"{why}: a hang will be told without one", advice)
+    whose = "of any process" if os.geteuid() == 0 else "of this user's processes"
+    return Finding("stacks", OK, f"{whose} can be read")
 
 
 def _store(store: str) -> Finding:

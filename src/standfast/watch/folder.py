@@ -16,7 +16,7 @@ _GAP = 1000
 _MOST = 2**63 - 1
 FAULT_LIMIT = 64 * 1024
 #: What lies beside the segments.
-_BESIDE = (files.FAULT_SUFFIX, files.STACK_SUFFIX)
+_BESIDE = (files.FAULT_SUFFIX, files.OLD_STACK_SUFFIX)
 
 
 class WorkerFiles(NamedTuple):
@@ -36,9 +36,9 @@ class WorkerFiles(NamedTuple):
         return self.folder / (self.uid + files.FAULT_SUFFIX)
 
     @property
-    def stack(self) -> Path:
-        """Where the stacks lie that the worker was asked for, if it can write them."""
-        return self.folder / (self.uid + files.STACK_SUFFIX)
+    def old_stack(self) -> Path:
+        """Where the stacks lie that a recorder of an earlier version wrote."""
+        return self.folder / (self.uid + files.OLD_STACK_SUFFIX)
 
     def next_segment(self, wanted: int) -> int | None:
         """The first segment from ``wanted`` on, or None.
@@ -129,18 +129,13 @@ def delete(path: Path, warn: Callable[[str], None]) -> bool:
 
 def read_fault(worker: WorkerFiles) -> tuple[str, int]:
     """The fatal-signal traceback and when it was written (ns); empty and 0 where there is none."""
-    return read_beside(worker.fault)
-
-
-def read_beside(path: Path, offset: int = 0) -> tuple[str, int]:
-    """What a worker wrote into a file beside its journal from ``offset`` on, and when (ns)."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        fd = os.open(path, flags)
+        fd = os.open(worker.fault, flags)
     except OSError:
         return "", 0
     try:
-        text = os.pread(fd, FAULT_LIMIT, offset).decode("utf-8", "backslashreplace")
+        text = os.pread(fd, FAULT_LIMIT, 0).decode("utf-8", "backslashreplace")
         return text.replace("\0", "\\0"), os.fstat(fd).st_mtime_ns if text else 0
     except OSError:
         return "", 0

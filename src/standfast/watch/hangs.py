@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, select, update
@@ -33,13 +32,11 @@ _CLOCK_NS = 1_000_000_000
 
 
 class Watched(NamedTuple):
-    """A worker that lives: its application, from when on a request of it hangs, and the file in
-    which it answers with its stacks."""
+    """A worker that lives, its application, and from when on a request of it hangs."""
 
     living: Living
     application_id: int
     hang_ns: int
-    stack_file: Path
 
 
 class Hangs:
@@ -144,7 +141,8 @@ class Hangs:
         data: dict[str, Any] = {"request_ids": [_name(row) for row in rows[:_MOST_FACTS]]}
         if len({row.thread for row in rows}) == 1 and rows[0].thread:
             data["thread"] = rows[0].thread
-        self.stacks.ask(Question(each.living, each.stack_file, data))
+        wanted = frozenset(row.thread for row in rows)
+        self.stacks.ask(Question(each.living, data, wanted))
 
     def _went_on(self, connection: Connection, known: Mapping[int, Watched]) -> Sequence[Row[Any]]:
         """Requests that were seen to hang and have come to their end by themselves."""

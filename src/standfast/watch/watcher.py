@@ -324,7 +324,7 @@ class Watcher:
         key = (worker.files.folder.name, worker.files.uid)
         del self._workers[key]
         delete(worker.files.fault, self._warn)
-        delete(worker.files.stack, self._warn)
+        delete(worker.files.old_stack, self._warn)
         if worker.files.numbers:
             self._unreadable[key] = worker.files.numbers
 
@@ -360,7 +360,6 @@ class Watcher:
                     living[worker.source.worker_id],
                     worker.source.application_id,
                     max(int(min(self._settings.hang_s, 1e9) * 1e9), worker.source.slow_ns),
-                    worker.files.stack,
                 )
                 for worker in self._workers.values()
                 if worker.source.worker_id in living

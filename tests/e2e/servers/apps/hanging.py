@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -48,10 +50,26 @@ def sleep(query: str) -> None:
     time.sleep(float(query))
 
 
-def deaf(query: str) -> None:
-    """Code that has taken the signal away by which a worker is asked for its stacks."""
-    ctypes.CDLL(None).signal(41, None)
-    sleep(query)
+def sleep_in_c(query: str) -> str:
+    """The seconds that were left, above 0 where a signal ended it."""
+    return str(ctypes.CDLL(None).sleep(int(query)))
+
+
+def poll_in_c(query: str) -> str:
+    """poll(2) of nothing: 0, or -1 and why."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    found = libc.poll(None, 0, int(query) * 1000)
+    return f"{found} {os.strerror(ctypes.get_errno())}"
+
+
+def receive_in_c(query: str) -> str:
+    """recv(2) of a socket on which nothing comes, with a time-out of its own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    mine, other = socket.socketpair()
+    mine.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(query), 0))
+    with mine, other:
+        found = libc.recv(mine.fileno(), ctypes.create_string_buffer(1), 1, 0)
+    return f"{found} {os.strerror(ctypes.get_errno())}"
 
 
 def files(query: str) -> None:
@@ -72,19 +90,21 @@ def grow(query: str) -> None:
     held.clear()
 
 
-ROUTES = {
+ROUTES: dict[str, Callable[[str], str | None]] = {
     "/": plain,
     "/deadlock": deadlock,
     "/spin": spin,
     "/hold": hold_the_interpreter,
     "/sleep": sleep,
-    "/deaf": deaf,
+    "/sleep_in_c": sleep_in_c,
+    "/poll_in_c": poll_in_c,
+    "/receive_in_c": receive_in_c,
     "/files": files,
     "/grow": grow,
 }
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    ROUTES[environ["PATH_INFO"]](environ.get("QUERY_STRING", ""))
+    said = ROUTES[environ["PATH_INFO"]](environ.get("QUERY_STRING", ""))
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"done"]
+    return [(said or "done").encode()]
