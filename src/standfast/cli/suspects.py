@@ -21,10 +21,14 @@ def show(engine: Engine, wanted: Filter, *, as_json: bool) -> int:
     from standfast.diagnose.verdict import period_verdict
 
     app = wanted.app or the_application(engine)
-    cleared = period_verdict(engine, app, wanted.since_ns).clears_requests() if app else ()
-    found = traffic(engine, app, Period(wanted.since_ns), cleared) if app else None
+    found = None
+    if app:
+        judged = period_verdict(engine, app, wanted.since_ns)
+        cleared, known = judged.clears_requests(), judged.culprits_known()
+        found = traffic(engine, app, Period(wanted.since_ns), cleared, known)
     if found is None:
-        print("[]" if as_json else "No worker died, so there is nobody to suspect.")
+        nobody = "No incident for which a request may be to blame, so there is nobody to suspect."
+        print("[]" if as_json else nobody)
         return 0
     ranking = rank(found.incidents, found.exposure, limit=wanted.limit)
     if as_json:

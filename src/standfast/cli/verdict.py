@@ -49,7 +49,13 @@ def _suspects(engine: Engine, found: PeriodVerdict) -> Ranking | None:
     """The ranking over the incidents that are not another party's."""
     if found.app is None:
         return None
-    known = traffic(engine, found.app, Period(found.since_ns), found.clears_requests())
+    known = traffic(
+        engine,
+        found.app,
+        Period(found.since_ns),
+        found.clears_requests(),
+        found.culprits_known(),
+    )
     return rank(known.incidents, known.exposure, limit=6) if known else None
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from sqlalchemy import Connection, Engine, Row, Select, func, select
+from sqlalchemy import Connection, Engine, Float, Row, Select, cast, func, select
 
-from standfast.store.evidence import TRACEBACK
 from standfast.store.period import ALWAYS, HOUR_NS, Period
 from standfast.store.tables import (
     FAILED,
+    OPEN,
     SLOW,
     UNFINISHED,
     application,
-    evidence,
     incident,
     ordinary_request,
     request,
@@ -33,8 +31,10 @@ from .suspects import CERTAIN, Exposure, Incident, Request
 SAMPLE = 5_000
 _MOST_NS = 2**63 - 1
 #: What is read of a request that was in flight.
-_TOLD = ("id", "incident_id", "begun_ns", "thread", "method", "uri", "client", "user_agent")
+_TOLD = ("id", "incident_id", "seq", "begun_ns", "method", "uri", "client", "user_agent")
 _DAY_HOURS = 24
+#: A culprit that is named with this probability or more leaves no doubt.
+_NO_DOUBT = 0.99
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,17 @@ class Traffic:
 
 
 def traffic(
-    engine: Engine, app: str, period: Period = ALWAYS, excluded: Collection[int] = ()
+    engine: Engine,
+    app: str,
+    period: Period = ALWAYS,
+    excluded: Collection[int] = (),
+    culprits: Mapping[int, tuple[str, float]] | None = None,
 ) -> Traffic | None:
     """What happened to one application in a period; None where nothing did.
 
-    ``excluded`` are numbers of incidents that no
-    request has caused: they say nothing of suspects.
+    ``excluded`` are numbers of incidents that no request has caused: they say nothing of
+    suspects. ``culprits`` has by incident the request that its verdict names, by its id, and how
+    probable that is.
     """
     with engine.connect() as connection:
         app_id = connection.execute(
@@ -63,7 +68,7 @@ def traffic(
         ).scalar()
         if app_id is None:
             return None
-        incidents, ids = _incidents(connection, app_id, period, excluded)
+        incidents, ids = _incidents(connection, app_id, period, excluded, culprits or {})
         worker_s = _worker_seconds(connection, app_id, period)
         routes, count = _routes(connection, app_id, period)
     if not incidents or worker_s <= 0:
@@ -76,7 +81,11 @@ def traffic(
 
 
 def _incidents(
-    connection: Connection, app_id: int, period: Period, excluded: Collection[int]
+    connection: Connection,
+    app_id: int,
+    period: Period,
+    excluded: Collection[int],
+    culprits: Mapping[int, tuple[str, float]],
 ) -> tuple[list[Incident], list[tuple[int, list[int]]]]:
     within = (incident.c.application_id == app_id, *period.covers(incident.c.died_ns))
     cleared = set(excluded)
@@ -90,41 +99,46 @@ def _incidents(
         if death.id not in cleared
     ]
     taken: dict[int, list[Row[Any]]] = {death.id: [] for death in deaths}
-    unfinished: Select[Any] = (
-        select(*[request.c[name] for name in _TOLD], route.c.template)
+    in_flight: Select[Any] = (
+        select(*[request.c[name] for name in _TOLD], route.c.template, worker.c.uid)
         .join(route, route.c.id == request.c.route_id)
+        .join(worker, worker.c.id == request.c.worker_id)
         .join(incident, incident.c.id == request.c.incident_id)
-        .where(request.c.outcome == UNFINISHED, *within)
+        # Of a worker that hangs and lives, what hangs is open.
+        .where(request.c.outcome.in_((UNFINISHED, OPEN)), *within)
         .order_by(request.c.begun_ns, request.c.id)
     )
-    for row in connection.execute(unfinished):
+    for row in connection.execute(in_flight):
         if row.incident_id in taken:
             taken[row.incident_id].append(row)
-    crashed = _crashing_threads(
-        connection,
-        select(evidence.c.worker_id, evidence.c.data)
-        .join(incident, incident.c.worker_id == evidence.c.worker_id)
-        .where(evidence.c.kind == TRACEBACK, *within)
-        .order_by(evidence.c.at_ns, evidence.c.id),
-    )
     found = []
     for death in deaths:
-        thread = crashed.get(death.worker_id)
-        found.append(Incident([_unfinished(row, death.died_ns, thread) for row in taken[death.id]]))
+        rows = taken[death.id]
+        name, probability = culprits.get(death.id, ("", 0.0))
+        ratio = likelihood_ratio(probability, len(rows))
+        found.append(
+            Incident(
+                [
+                    _unfinished(row, death.died_ns, ratio if _name(row) == name else 1.0)
+                    for row in rows
+                ]
+            )
+        )
     return found, [(death.id, [row.id for row in taken[death.id]]) for death in deaths]
 
 
-def _crashing_threads(connection: Connection, tracebacks: Select[Any]) -> Mapping[int, int]:
-    found = {}
-    for row in connection.execute(tracebacks):
-        thread = json.loads(row.data).get("thread")
-        if isinstance(thread, int):
-            found[row.worker_id] = thread
-    return found
+def likelihood_ratio(probability: float, in_flight: int) -> float:
+    """The evidence that makes one request of so many, all alike before, so probable."""
+    if probability >= _NO_DOUBT:
+        return CERTAIN
+    return max(probability / (1 - probability) * max(in_flight - 1, 1), 1.0)
 
 
-def _unfinished(row: Row[Any], died_ns: int, crashed_thread: int | None) -> Request:
-    certain = crashed_thread is not None and row.thread == crashed_thread
+def _name(row: Row[Any]) -> str:
+    return f"{row.uid}-{row.seq}"
+
+
+def _unfinished(row: Row[Any], died_ns: int, evidence: float) -> Request:
     return _request(
         row.template,
         row.begun_ns,
@@ -133,7 +147,7 @@ def _unfinished(row: Row[Any], died_ns: int, crashed_thread: int | None) -> Requ
         row.method,
         row.uri,
         row.user_agent,
-        CERTAIN if certain else 1.0,
+        evidence,
     )
 
 
@@ -174,14 +188,15 @@ def _worker_seconds(connection: Connection, app_id: int, period: Period) -> floa
 def _routes(connection: Connection, app_id: int, period: Period) -> tuple[dict[str, float], int]:
     """Request-seconds by route, and the number of requests, of all that were closed."""
     span = period.span()
-    summed = [func.sum(span.table.c[name]) for name in ("duration_ns", "count")]
+    # As floating point: what a hostile journal claims adds up to more than an integer holds.
+    summed = [func.sum(cast(span.table.c[name], Float)) for name in ("duration_ns", "count")]
     totals = connection.execute(
         select(route.c.template, *summed)
         .join(route, route.c.id == span.table.c.route_id)
         .where(route.c.application_id == app_id, *period.touches(span))
         .group_by(route.c.template)
     ).all()
-    return {name: duration / 1e9 for name, duration, _ in totals}, sum(n for *_, n in totals)
+    return {name: duration / 1e9 for name, duration, _ in totals}, int(sum(n for *_, n in totals))
 
 
 def _route_numbers(engine: Engine, app_id: int) -> dict[str, list[int]]:

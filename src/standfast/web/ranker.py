@@ -12,7 +12,7 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,11 +41,12 @@ class Ranked:
 
 class Wanted(NamedTuple):
     """Which ranking: of the application of this name, over a period, without the incidents that
-    no request has caused."""
+    no request has caused; ``culprits`` are the requests that the verdicts name, by incident."""
 
     app: str
     period: Period
     excluded: Sequence[int]
+    culprits: Mapping[int, tuple[str, float]]
 
 
 def start() -> subprocess.Popen[bytes]:
@@ -83,7 +84,9 @@ def make(engine: Engine, wanted: Wanted) -> Ranked:
 def main() -> None:
     """One ranking, from the standard input to the standard output."""
     os.nice(_NICE)
-    store, app, period, excluded = json.load(sys.stdin)
+    store, app, period, excluded, culprits = json.load(sys.stdin)
     engine = open_store(store, create=False)
-    ranked = make(engine, Wanted(app, Period(*period), excluded))
+    # JSON has text for keys.
+    known = {int(number): (name, probability) for number, (name, probability) in culprits.items()}
+    ranked = make(engine, Wanted(app, Period(*period), excluded, known))
     sys.stdout.buffer.write(pickle.dumps(ranked))

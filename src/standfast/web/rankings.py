@@ -63,8 +63,9 @@ class Rankings:
         """
         known = list(self._judgements.of(app[0], period))
         version = self._judgements.version
-        cleared = sorted(self._judgements.verdict(app[1], None, known).clears_requests())
-        wanted = Wanted(app[1], period, cleared)
+        judged = self._judgements.verdict(app[1], None, known)
+        cleared = sorted(judged.clears_requests())
+        wanted = Wanted(app[1], period, cleared, judged.culprits_known())
         key = (app[0], name)
         with self._lock:
             entry = self._entries.get(key)

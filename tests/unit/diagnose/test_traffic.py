@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from standfast.diagnose.suspects import CERTAIN, rank
-from standfast.diagnose.traffic import traffic
-from standfast.store import writing
-from standfast.store.evidence import TRACEBACK, Fact, add_facts
+from standfast.diagnose.traffic import likelihood_ratio, traffic
 from standfast.store.period import Period
 from standfast.store.tables import incident, request, worker
 from tests.unit.watch.journals import SECOND, START_NS, House, dead
@@ -69,21 +69,61 @@ def test_exposure_is_the_time_that_closed_requests_took(house: House) -> None:
     assert found.exposure.within("/nowhere") == []
 
 
-def test_the_request_of_the_crashing_thread_is_certain(house: House) -> None:
+def test_the_request_that_a_verdict_names_is_as_certain_as_the_verdict(house: House) -> None:
     crash(house, 11, "/export/7", "/page/3")
     house.drain()
-    kept = house.rows(request)
-    with writing(house.engine) as connection:
-        thread = {"thread": kept[1].thread, "signal": "SIGSEGV"}
-        add_facts(
-            connection, kept[0].worker_id, [Fact(TRACEBACK, "faulthandler", 1, "Fatal …", thread)]
-        )
-        connection.execute(request.update().where(request.c.id == kept[0].id).values(thread=1))
-    found = traffic(house.engine, "shop")
+    kept, row = house.row(request, uri="/page/3"), house.row(worker)
+    named = f"{row.uid}-{kept.seq}"
+    number = house.row(incident).id
+    found = traffic(house.engine, "shop", culprits={number: (named, 0.99)})
     assert found is not None
     assert [one.evidence for one in found.incidents[0].requests] == [1.0, CERTAIN]
     (culprits,) = rank(found.incidents, found.exposure).culprits
     assert culprits[1] > 0.99
+    found = traffic(house.engine, "shop", culprits={number: (named, 0.75)})
+    assert found is not None
+    assert [one.evidence for one in found.incidents[0].requests] == [1.0, pytest.approx(3.0)]
+
+
+@given(st.floats(0, 1), st.integers(1, 1_000_000))
+def test_evidence_is_never_less_than_none_and_gives_back_its_probability(
+    probability: float, in_flight: int
+) -> None:
+    ratio = likelihood_ratio(probability, in_flight)
+    assert 1 <= ratio <= CERTAIN
+    if 1 < ratio < CERTAIN:
+        others = max(in_flight - 1, 1)
+        assert ratio / (ratio + others) == pytest.approx(probability)
+
+
+def test_incidents_whose_culprits_are_known_are_not_said_to_strike_blindly(house: House) -> None:
+    """Three of each of two routes, thirty other requests: what is known of each decides."""
+    names = {}
+    for pid in range(11, 17):
+        uri = "/export/7" if pid % 2 else "/report/7"
+        crash(house, pid, uri, *[f"/page/{pid}{n}" for n in range(5)])
+        house.drain()
+        row = house.row(worker, pid=pid)
+        seq = house.row(request, worker_id=row.id, uri=uri).seq
+        names[house.row(incident, worker_id=row.id).id] = (f"{row.uid}-{seq}", 0.99)
+    found = traffic(house.engine, "shop", culprits=names)
+    assert found is not None
+    ranking = rank(found.incidents, found.exposure)
+    assert {one.trait for one in ranking.suspects[:2]} == {"/export/{int}", "/report/{int}"}
+    assert all(one.probability > 0.95 for one in ranking.suspects[:2]), ranking
+    assert "blind" not in ranking.statement
+
+
+def test_durations_that_no_integer_can_add_up_do_not_stop_the_ranking(house: House) -> None:
+    journal = house.journal(dead(pid=11))
+    for duration_s in (2**62 / 1e9, 2**62 / 1e9, 2**62 / 1e9):
+        journal.request("/page/1", duration_s=duration_s)
+    journal.begin("/export/7")
+    house.drain()
+    found = traffic(house.engine, "shop")
+    assert found is not None
+    assert found.exposure.routes["/page/{int}"] >= 2**62 / 1e9
+    assert rank(found.incidents, found.exposure).suspects
 
 
 def test_incidents_that_no_request_caused_and_older_ones_are_left_out(house: House) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from .advice import Contender, advise
 from .candidates import Candidate, Facts, columns_of
-from .facts import Exposure, Incident, Request
+from .facts import CERTAIN, Exposure, Incident, Request
 from .findings import Ranking, Suspect
 from .mixture import FIRST, Floats, log_evidence
 from .search import CulpritSet, search
@@ -22,6 +22,8 @@ INTERVAL = 0.9
 _BEST = 12
 _WORTH_A_LOOK = 0.05
 _NOT_WORTH_TELLING = 0.001
+# How probable a route is of which a request is known to have killed.
+_KNOWN = 0.99
 
 
 def rank(
@@ -41,10 +43,30 @@ def rank(
         _suspect(kind, trait, members, weighed, resampled)
         for (kind, trait), members in weighed.groups().items()
     ]
+    known = Counter(r.route for i in incidents for r in i.requests if r.evidence >= CERTAIN)
+    found = [_convicted(suspect, known) for suspect in found]
     found = sorted((s for s in found if s.probability >= _NOT_WORTH_TELLING), key=_order)
     suspects = [replace(suspect, rank=n) for n, suspect in enumerate(found[:limit], 1)]
-    advice = advise(weighed.contenders(suspects), weighed.blameless(), facts)
+    contenders = weighed.contenders(suspects)
+    # Routes that are known to have killed do not stand against each other.
+    contenders = contenders[:1] + [one for one in contenders[1:] if one.trait not in known]
+    open_share = max(1 - known.total() / facts.count, 0.0)
+    advice = advise(contenders, weighed.blameless() * open_share, facts)
     return Ranking(suspects, weighed.culprits(), *advice)
+
+
+def _convicted(suspect: Suspect, known: Counter[str]) -> Suspect:
+    """Evidence of certainty decides, whatever else would explain the incidents as well."""
+    times = known[suspect.trait] if suspect.kind == "route" else 0
+    if not times:
+        return suspect
+    return replace(
+        suspect,
+        probability=max(suspect.probability, _KNOWN),
+        low=max(suspect.low, _KNOWN),
+        high=max(suspect.high, _KNOWN),
+        explains=max(suspect.explains, float(times)),
+    )
 
 
 @dataclass(frozen=True)
@@ -82,7 +104,8 @@ class _Weighed:
                     if first.isdisjoint(s.members) and not members.isdisjoint(s.members)
                 )
                 of = routes[each.kind, each.trait]
-                contenders.append(Contender(each.trait, of, instead, each.explains))
+                probability = instead if first else each.probability
+                contenders.append(Contender(each.trait, of, probability, each.explains))
                 first = first or members
         return contenders[:1] + sorted(contenders[1:], key=lambda c: -c.probability)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from heapq import nsmallest
+from heapq import heappush, heappushpop
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, select
@@ -28,6 +28,16 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
+class Outcome(NamedTuple):
+    """What a verdict comes to, without its sentences: of ten thousand incidents those would fill
+    the memory. ``culprit`` is the id of a request, ``probability`` that it did it."""
+
+    party: str
+    confidence: float
+    culprit: str | None
+    probability: float | None
+
+
 class CauseCount(NamedTuple):
     """How many incidents had one cause, when, and the mean confidence. Times are ``_ns``."""
 
@@ -46,14 +56,23 @@ class CulpritCount(NamedTuple):
     last: Unfinished
 
 
+class _Example(NamedTuple):
+    """An incident in the order of examples; its number tells apart what is otherwise equal."""
+
+    confidence: float
+    died_ns: int
+    incident_id: int
+    judged: Judged
+
+
 @dataclass(frozen=True)
 class PeriodVerdict:
     """Whose fault the incidents of a period were.
 
     ``confidence`` is the mean, over all incidents, of the confidence with which each is laid to
-    the ``party``: an incident of another party counts 0. ``verdicts`` has each of them by its
-    incident, ``moments`` when each was (``_ns``, in order) and whose; ``examples`` are the surest
-    of each cause, newest first among equals.
+    the ``party``: an incident of another party counts 0. ``outcomes`` has what was found of each
+    by its incident, ``moments`` when each was (``_ns``, in order) and whose; ``examples`` are the
+    surest of each cause, newest first among equals.
     """
 
     app: str | None
@@ -67,7 +86,7 @@ class PeriodVerdict:
     causes: tuple[CauseCount, ...]
     culprits: tuple[CulpritCount, ...]
     examples: tuple[Judged, ...]
-    verdicts: dict[int, Verdict]
+    outcomes: dict[int, Outcome]
     moments: tuple[tuple[int, str], ...] = ()
 
     def with_examples(self, examples: tuple[Judged, ...]) -> PeriodVerdict:
@@ -79,8 +98,16 @@ class PeriodVerdict:
         others = (PLATFORM, OPERATOR)
         return {
             incident_id
-            for incident_id, verdict in self.verdicts.items()
-            if verdict.party in others and verdict.confidence >= confidence_at(LIKELY)
+            for incident_id, found in self.outcomes.items()
+            if found.party in others and found.confidence >= confidence_at(LIKELY)
+        }
+
+    def culprits_known(self) -> dict[int, tuple[str, float]]:
+        """By incident the request that the verdict names, and how probable it is."""
+        return {
+            incident_id: (found.culprit, found.probability)
+            for incident_id, found in self.outcomes.items()
+            if found.culprit is not None and found.probability is not None
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -133,20 +160,26 @@ def period_verdict(engine: Engine, app: str | None, since_ns: int | None = None)
 
 
 def combine(app: str | None, since_ns: int | None, judged: Iterable[Judged]) -> PeriodVerdict:
-    """Adds up the verdicts of a period. Of the cases only examples are kept."""
-    by_id: dict[int, Verdict] = {}
+    """Adds up the verdicts of a period. Of the cases only the examples are kept, at any moment."""
+    by_id: dict[int, Outcome] = {}
     times: dict[str, list[int]] = defaultdict(list)
     sureness: dict[str, float] = defaultdict(float)
     guilty: Counter[str] = Counter()
     last_guilty: dict[str, tuple[int, Unfinished]] = {}
-    of_cause: dict[str, list[Judged]] = defaultdict(list)
+    surest: dict[str, list[_Example]] = defaultdict(list)
     for each in judged:
         case, verdict = each
-        by_id[case.incident_id] = verdict
+        by_id[case.incident_id] = Outcome(
+            verdict.party, verdict.confidence, verdict.culprit, verdict.culprit_probability
+        )
         name = verdict.cause.name
         times[name].append(case.died_ns)
         sureness[name] += verdict.confidence
-        of_cause[name].append(each)
+        example = _Example(verdict.confidence, case.died_ns, case.incident_id, each)
+        if len(surest[name]) < _EXAMPLES_EACH:
+            heappush(surest[name], example)
+        else:
+            heappushpop(surest[name], example)
         for request in case.requests:
             if request.name == verdict.culprit:
                 route = f"{request.method} {request.route}"
@@ -177,9 +210,9 @@ def combine(app: str | None, since_ns: int | None, judged: Iterable[Judged]) -> 
         tuple(causes),
         tuple(CulpritCount(route, n, last_guilty[route][1]) for route, n in guilty.most_common()),
         tuple(
-            example
-            for each in causes
-            for example in nsmallest(_EXAMPLES_EACH, of_cause[each.cause.name], key=_surest)
+            example.judged
+            for each_cause in causes
+            for example in sorted(surest[each_cause.cause.name], reverse=True)
         ),
         by_id,
         tuple(moments),
@@ -188,10 +221,6 @@ def combine(app: str | None, since_ns: int | None, judged: Iterable[Judged]) -> 
 
 def _moment(ns: int | None) -> str | None:
     return None if ns is None else moment(ns)
-
-
-def _surest(judged: Judged) -> tuple[float, int]:
-    return -judged.verdict.confidence, -judged.case.died_ns
 
 
 def _overall(causes: list[CauseCount]) -> tuple[str, float]:

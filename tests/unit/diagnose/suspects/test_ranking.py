@@ -142,6 +142,8 @@ def test_crashing_threads_are_believed_however_many_routes_crash() -> None:
     seconds = {f"/r{n}": 10.0 for n in range(20)}
     ranking = rank(given, Exposure(1_000.0, {**seconds, "/a": 500.0}, 10_000))
     assert all(found[0] > 0.99 for found in ranking.culprits)
+    assert len([one for one in ranking.suspects if one.probability >= 0.99]) == 20
+    assert ranking.statement.startswith("The incidents suffice: /r")
 
 
 def test_cleared_requests_are_not_blamed() -> None:

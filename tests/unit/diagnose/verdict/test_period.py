@@ -92,7 +92,7 @@ def test_a_period_counts_causes_and_names_the_party_of_most(house: House) -> Non
     assert period.culprits[0].last.uri == "/export/13"
     assert period.clears_requests() == {last}
     later = period_verdict(house.engine, "shop", START_NS + 14 * SECOND)
-    assert (later.party, list(later.verdicts)) == ("operator", [last])
+    assert (later.party, list(later.outcomes)) == ("operator", [last])
     assert period_verdict(house.engine, None).incidents == 5
 
 
