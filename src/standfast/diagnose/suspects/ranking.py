@@ -43,7 +43,8 @@ def rank(
         _suspect(kind, trait, members, weighed, resampled)
         for (kind, trait), members in weighed.groups().items()
     ]
-    known = Counter(r.route for i in incidents for r in i.requests if r.evidence >= CERTAIN)
+    certain = [[r.route for r in i.requests if r.evidence >= CERTAIN] for i in incidents]
+    known = Counter(named[0] for named in certain if len(named) == 1)
     found = [_convicted(suspect, known) for suspect in found]
     found = sorted((s for s in found if s.probability >= _NOT_WORTH_TELLING), key=_order)
     suspects = [replace(suspect, rank=n) for n, suspect in enumerate(found[:limit], 1)]
@@ -57,15 +58,13 @@ def rank(
 
 def _convicted(suspect: Suspect, known: Counter[str]) -> Suspect:
     """Evidence of certainty decides, whatever else would explain the incidents as well."""
-    times = known[suspect.trait] if suspect.kind == "route" else 0
-    if not times:
+    if suspect.kind != "route" or suspect.trait not in known:
         return suspect
     return replace(
         suspect,
         probability=max(suspect.probability, _KNOWN),
         low=max(suspect.low, _KNOWN),
         high=max(suspect.high, _KNOWN),
-        explains=max(suspect.explains, float(times)),
     )
 
 
