@@ -18,7 +18,7 @@ from standfast.journal.format import BEGIN, END, MIN_SEGMENT_SIZE, unpack_begin,
 from standfast.journal.reader import SegmentReader
 from standfast.journal.writer import Writer
 from standfast.store.tables import incident, ordinary_request, request, rollup, worker
-from standfast.watch import Settings, watch, watcher
+from standfast.watch import Settings, intake, watch
 
 KILLS = 50
 WRITERS = 3
@@ -57,7 +57,7 @@ def write(journal: str, shadow: str, seed: int) -> None:
 
 
 def watch_for_ever(journal: str, store: str, batch: int) -> None:
-    watcher.BATCH_RECORDS = batch
+    intake.BATCH_RECORDS = batch
     watch(journal, store, settings=Settings(poll_s=0.005, keep_ordinary_s=1e6))
 
 

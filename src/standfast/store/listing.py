@@ -135,7 +135,8 @@ def flying(engine: Engine, app_id: int, limit: int = 500) -> Sequence[Row[Any]]:
 def one_request(engine: Engine, app_id: int, name: str) -> Row[Any] | None:
     """The request of this name, ``uid-sequence``, of one application; None where it is not kept."""
     uid, _, number = name.rpartition("-")
-    if not (number.isascii() and number.isdigit() and len(number) < 19):
+    # Requests may be numbered by the nanoseconds of a clock: nineteen digits.
+    if not (number.isascii() and number.isdigit() and len(number) < 20 and int(number) < 2**63):
         return None
     # As a value and not as a join: SQLite would look through all requests of the application.
     whose = select(worker.c.id).where(worker.c.uid == uid, worker.c.application_id == app_id)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from standfast.store import open_store
 
+from .intake import Progress
 from .lock import is_watched, watching
 from .settings import Settings
-from .watcher import Progress, Watcher
+from .watcher import Watcher
 
 __all__ = ["Settings", "Watcher", "is_watched", "watch"]
 

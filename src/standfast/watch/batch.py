@@ -35,11 +35,11 @@ from standfast.store.period import MINUTE_NS
 from standfast.store.places import place
 from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request, texts_of
 
+from .bounds import CLOCK_NS, MOST, clock_ns
 from .outcome import Row, close
 from .rollups import Rollups
 from .routes import Routes, fold_numbers
 
-_MOST = 2**63 - 1
 _BEGIN_SIZE = BEGIN_FIXED.size
 _END_SIZE = END_FIXED.size
 #: The start of a begin record: sequence and wall clock.
@@ -116,9 +116,11 @@ class Batch:
                     self.ignored += 1
                     continue
                 seq, begun_ns = _unpack_begin(body)
-                if seq > _MOST:
+                if seq > MOST:
                     self.ignored += 1
                     continue
+                if not 0 <= begun_ns <= CLOCK_NS:
+                    begun_ns = clock_ns(begun_ns)
                 opened[seq] = (begun_ns, flags, body)
             elif kind == END:
                 if flags & ~RUNNING or len(body) != _END_SIZE:
@@ -160,7 +162,7 @@ class Batch:
                 self._hear(worker_id, kind, flags, body)
         for *_, body in answered.values():
             self._close(source, RUNNING, body)
-        source.last_seen_ns = max(source.last_seen_ns, begun_ns, min(ended_ns, _MOST))
+        source.last_seen_ns = max(source.last_seen_ns, begun_ns, clock_ns(ended_ns))
 
     def seal(self) -> None:
         """Makes rows of what is still open; before the transaction, as routes have their own."""
@@ -195,10 +197,10 @@ class Batch:
             said = unpack_signal(body)
         else:
             return
-        if said is None or said.wall_ns < 0 or max(number or 0 for number in said) > _MOST:
+        if said is None or said.wall_ns < 0 or max(number or 0 for number in said) > MOST:
             self.ignored += 1
         else:
-            self.said.append((worker_id, said))
+            self.said.append((worker_id, said._replace(wall_ns=clock_ns(said.wall_ns))))
 
     def _close_both(
         self,
@@ -216,7 +218,7 @@ class Batch:
     def _close(self, source: Source, flags: int, body: bytes) -> None:
         """Closes any request; those of an earlier batch when this one is stored."""
         end = unpack_end(body, flags)
-        if end is None or end.seq > _MOST:
+        if end is None or end.seq > MOST:
             self.ignored += 1
             return
         begin = source.open.pop(end.seq, None)
@@ -237,7 +239,7 @@ class Batch:
         """Enters the end into the row and, if that closes it, into what is counted."""
         outcome = close(row, end, source.slow_ns)
         ran_ns = row["duration_ns"] + (row["background_ns"] or 0)
-        source.last_seen_ns = max(source.last_seen_ns, min(row["begun_ns"] + ran_ns, _MOST))
+        source.last_seen_ns = max(source.last_seen_ns, clock_ns(row["begun_ns"] + ran_ns))
         if outcome == OPEN:
             return outcome
         self.rollups.add(
@@ -332,7 +334,7 @@ def _row(
         "sent": None,
         "kind": "websocket" if websocket else "http",
         **dict(zip(_TEXTS, texts_of(raw), strict=True)),
-        "thread": thread & _MOST,
+        "thread": thread & MOST,
         "error": None,
         "place": None,
         "cut": bool(flags & CUT),

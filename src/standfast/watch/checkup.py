@@ -16,6 +16,7 @@ from .evidence import py_spy
 from .folder import open_segment, scan
 from .liveness import ALIVE, Liveness, Process
 from .lock import is_watched
+from .quarantine import set_aside
 
 OK = "ok"
 ATTENTION = "attention"
@@ -26,6 +27,8 @@ _SPACE_LOW = 256 * 1024 * 1024
 _SPACE_OUT = 8 * 1024 * 1024
 #: More than this unread, and no watcher at work, is a backlog.
 _BACKLOG = 64 * 1024 * 1024
+#: So many files that are set aside are named.
+_MOST_ASIDE = 10
 
 
 class Finding(NamedTuple):
@@ -41,7 +44,13 @@ def check(journal: str, store: str) -> list[Finding]:
     """Looks at the folder, the recorder, the watcher, stacks and the store, in this order."""
     findings = _folder(journal)
     if all(finding.state != FAILED for finding in findings):
-        findings += [_space(journal), *_recorder(journal), _watcher(journal), _stacks()]
+        findings += [
+            _space(journal),
+            *_recorder(journal),
+            _watcher(journal),
+            _stacks(),
+            *_aside(journal),
+        ]
     return [*findings, _store(store)]
 
 
@@ -143,6 +152,23 @@ def _stacks() -> Finding:
         return Finding("stacks", ATTENTION, f"{why}: a hang will be told without one", advice)
     whose = "of any process" if os.geteuid() == 0 else "of this user's processes"
     return Finding("stacks", OK, f"{whose} can be read")
+
+
+def _aside(journal: str) -> list[Finding]:
+    """What the watcher could not read or store, file by file."""
+    try:
+        found = set_aside(journal)
+    except PermissionError:
+        return []  # the list is the watcher's own: others are not told of others' files
+    advice = "the rest is watched; move the file out of the folder, or start a newer standfast"
+    findings = [
+        Finding("set aside", ATTENTION, f"{one.path}: {one.reason}", advice)
+        for one in found[:_MOST_ASIDE]
+    ]
+    if len(found) > _MOST_ASIDE:
+        words = f"and {len(found) - _MOST_ASIDE} more files"
+        findings.append(Finding("set aside", ATTENTION, words, advice))
+    return findings
 
 
 def _store(store: str) -> Finding:

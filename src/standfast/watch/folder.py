@@ -11,9 +11,10 @@ from standfast.journal import files, identity
 from standfast.journal.format import Header
 from standfast.journal.reader import SegmentReader
 
+from .bounds import MOST, clock_ns
+
 #: Numbers up to this one are looked at when segments seem to be missing (see ``next_segment``).
 _GAP = 1000
-_MOST = 2**63 - 1
 FAULT_LIMIT = 64 * 1024
 #: What lies beside the segments.
 _BESIDE = (files.FAULT_SUFFIX, files.OLD_STACK_SUFFIX)
@@ -111,8 +112,8 @@ def _fits(header: Header, worker: WorkerFiles, number: int) -> bool:
     place = Path(files.app_folder("", header.app)).name
     return (
         (who, place, number) == (worker.uid, worker.folder.name, header.segment)
-        and header.start_ticks <= _MOST
-        and header.pid_namespace <= _MOST
+        and header.start_ticks <= MOST
+        and header.pid_namespace <= MOST
         and bool(header.pid)
     )
 
@@ -136,7 +137,8 @@ def read_fault(worker: WorkerFiles) -> tuple[str, int]:
         return "", 0
     try:
         text = os.pread(fd, FAULT_LIMIT, 0).decode("utf-8", "backslashreplace")
-        return text.replace("\0", "\\0"), os.fstat(fd).st_mtime_ns if text else 0
+        # When it was written is its owner's word too: anybody may set the times of own files.
+        return text.replace("\0", "\\0"), clock_ns(os.fstat(fd).st_mtime_ns) if text else 0
     except OSError:
         return "", 0
     finally:

@@ -7,11 +7,12 @@ from typing import Any
 from standfast.journal.format import End
 from standfast.store.tables import FAILED, OPEN, SLOW
 
+from .bounds import DURATION_NS, MOST
+
 #: A request that the application was torn out of waits this long for its worker's death.
 ABORTED_WAIT_NS = 10_000_000_000
 #: The outcome of a request of which nothing needs to be kept but its share of the roll-up.
 ORDINARY = "ordinary"
-_MOST = 2**63 - 1
 
 #: The columns of ``store.tables.request`` by name.
 Row = dict[str, Any]
@@ -23,14 +24,14 @@ def close(row: Row, end: End, slow_ns: int) -> str:
     The first end record gives the duration; one that follows it gives the time that the
     application's code ran on in the background. An error in either counts.
     """
-    duration_ns = min(end.duration_ns, _MOST)
+    duration_ns = min(end.duration_ns, DURATION_NS)
     if row["duration_ns"] is None:
         row["duration_ns"] = duration_ns
     else:
         row["background_ns"] = max(duration_ns - row["duration_ns"], 0)
     row["status"] = end.status or row["status"]
-    row["cpu_ns"] = row["cpu_ns"] if end.cpu_ns is None else min(end.cpu_ns, _MOST)
-    row["sent"] = row["sent"] if end.sent is None else min(end.sent, _MOST)
+    row["cpu_ns"] = row["cpu_ns"] if end.cpu_ns is None else min(end.cpu_ns, DURATION_NS)
+    row["sent"] = row["sent"] if end.sent is None else min(end.sent, MOST)
     row["error"] = end.error.replace("\0", "\\0") or row["error"]
     row["cut"] = row["cut"] or end.cut
     row["aborted"] = end.aborted

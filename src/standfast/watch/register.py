@@ -12,6 +12,7 @@ from standfast.store import writing
 from standfast.store.tables import NAME_LIMIT, application, worker
 
 from .batch import Source
+from .bounds import clock_ns
 from .folder import WorkerFiles, open_segment
 from .liveness import Process
 from .masters import apply_pending
@@ -105,8 +106,8 @@ def _row(connection: Connection, uid: str, application_id: int, header: Header) 
                 boot_id=header.boot_id[:64],
                 server=header.server[:NAME_LIMIT],
                 revision=header.revision[:NAME_LIMIT],
-                started_ns=header.wall_ns,
-                last_seen_ns=header.wall_ns,
+                started_ns=clock_ns(header.wall_ns),
+                last_seen_ns=clock_ns(header.wall_ns),
             )
         )
         apply_pending(connection, (made.inserted_primary_key or (0,))[0])

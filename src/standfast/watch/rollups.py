@@ -12,7 +12,8 @@ from standfast.store import Sketch
 from standfast.store.period import DAYS, HOURS, MINUTE_NS, MINUTES, Span
 from standfast.store.tables import FAILED, SLOW
 
-_MOST = 2**63 - 1
+from .bounds import MOST
+
 #: How many roll-ups one statement asks for.
 _CHUNK = 200
 
@@ -129,7 +130,7 @@ def _store_some(connection: Connection, span: Span, sums: dict[Key, Sum]) -> Non
             one.merge(known, Sketch.from_bytes(old.sketch))
         # A journal may claim what it likes; a column holds no more than this.
         values: dict[str, Any] = {
-            name: value and min(value, _MOST) for name, value in one.counts.items()
+            name: value and min(value, MOST) for name, value in one.counts.items()
         }
         values["sketch"] = one.sketch.to_bytes()
         if old is None:

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection, update
 from sqlalchemy import delete as delete_rows
 
+from standfast.errors import StandfastError
 from standfast.journal.reader import Record, SegmentReader
 from standfast.store.tables import OPEN, request, worker
 
 from .batch import Source
+from .bounds import MOST
 from .folder import WorkerFiles, delete, open_segment
 from .liveness import Process
 
-_MOST = 2**63 - 1
 #: Columns of ``worker`` that change as its journal is read.
 _PROGRESS = ("last_seen_ns", "lost", "read_segment", "read_offset", "damaged", "damaged_bytes")
+
+
+class Overtaken(StandfastError):
+    """Somebody else has stored what this watcher was about to store."""
 
 
 @dataclass
@@ -43,17 +49,22 @@ class Worker:
     #: ``journal.limit``: every request in it had ended well, and no more is known of them.
     unread_ns: int = 0
     _reader: SegmentReader | None = None
+    _stored: tuple[int, int] = (0, 0)
 
-    def read(self, limit: int, warn: Callable[[str], None]) -> tuple[list[Record], int]:
+    def __post_init__(self) -> None:
+        self._stored = (self.read_segment, self.read_offset)
+
+    def read(self, limit: int, set_aside: Callable[[Path, str], None]) -> tuple[list[Record], int]:
         """The next records and how many bytes of journal they took; 0 when there is no more.
 
-        Raises OSError where the disk refuses.
+        ``set_aside`` is told of files that cannot be read, and why. Raises OSError where the
+        disk refuses.
         """
         while True:
-            reader = self._reader or self._open_next(warn)
+            reader = self._reader or self._open_next(set_aside)
             if reader is None:
                 if self.dead and not self.files.numbers:
-                    self._miss(_MOST)
+                    self._miss(MOST)
                 return [], 0
             damaged, damaged_bytes = reader.damaged, reader.damaged_bytes
             records = reader.read(limit, final=self.dead)
@@ -64,7 +75,7 @@ class Worker:
             self.damaged_bytes += reader.damaged_bytes - damaged_bytes
             taken = reader.offset - self.read_offset
             self.read_offset = reader.offset
-            self.lost = min(max(self.lost, reader.lost()), _MOST) if taken else self.lost
+            self.lost = min(max(self.lost, reader.lost()), MOST) if taken else self.lost
             if reader.ended:
                 self.close()
                 self.read_segment += 1
@@ -89,13 +100,24 @@ class Worker:
         return max(size, 0)
 
     def store(self, connection: Connection) -> None:
-        """Writes down how far reading has come."""
+        """Writes down how far reading has come. Raises Overtaken where the store is not where
+        this watcher had left it: the lock of the folder may be lost, the count must not be."""
         progress = {name: getattr(self, name) for name in _PROGRESS if name != "last_seen_ns"}
-        connection.execute(
+        segment, offset = self._stored
+        done = connection.execute(
             update(worker)
-            .where(worker.c.id == self.source.worker_id)
+            .where(
+                worker.c.id == self.source.worker_id,
+                worker.c.read_segment == segment,
+                worker.c.read_offset == offset,
+            )
             .values(last_seen_ns=self.source.last_seen_ns, **progress)
         )
+        if done.rowcount != 1:
+            raise Overtaken(
+                f"{self.files.folder}: another watcher reads these journals into the same store;"
+                " nothing is counted twice, but one watcher is enough"
+            )
         if self.unread_ns:
             connection.execute(
                 delete_rows(request).where(
@@ -105,6 +127,10 @@ class Worker:
                     request.c.begun_ns < self.unread_ns,
                 )
             )
+
+    def stored(self) -> None:
+        """To be called when what ``store`` wrote has been committed."""
+        self._stored = (self.read_segment, self.read_offset)
         self.unread_ns = 0
         self.changed = False
 
@@ -128,7 +154,7 @@ class Worker:
     def _miss(self, until_ns: int) -> None:
         for seq in [seq for seq, begin in self.source.open.items() if begin[0] < until_ns]:
             del self.source.open[seq]
-        self.unread_ns = max(self.unread_ns, min(until_ns, _MOST))
+        self.unread_ns = max(self.unread_ns, min(until_ns, MOST))
         self.changed = True
 
     def _has_successor(self) -> bool:
@@ -140,7 +166,7 @@ class Worker:
                     return True
         return False
 
-    def _open_next(self, warn: Callable[[str], None]) -> SegmentReader | None:
+    def _open_next(self, set_aside: Callable[[Path, str], None]) -> SegmentReader | None:
         wanted = self.read_segment
         while (number := self.files.next_segment(wanted)) is not None:
             offset = self.read_offset if number == self.read_segment else 0
@@ -151,6 +177,6 @@ class Worker:
                     self._miss(segment.header.wall_ns)
                 self.read_segment, self.read_offset = number, segment.offset
                 return segment
-            warn(f"{self.files.segment(number)}: {segment}; left alone")
+            set_aside(self.files.segment(number), segment)
             wanted = number + 1
         return None

@@ -9,7 +9,7 @@ import pytest
 from standfast.journal.format import ABORTED, RUNNING
 from standfast.journal.identity import Identity
 from standfast.store.tables import incident, ordinary_request, pending_exit, request, rollup, worker
-from standfast.watch import deaths, watcher
+from standfast.watch import deaths, intake
 from standfast.watch.facts import signal_name
 from tests.unit.watch.journals import SECOND, START_NS, House, Journal, dead, living
 
@@ -80,7 +80,7 @@ def test_how_it_ended_decides_whenever_the_master_says_so(
     master = house.journal(master_of(who))
     if said == "before":
         died(master, who, code)
-        house.watcher._see_who_lives = lambda: None  # type: ignore[method-assign]
+        house.watcher.intake.see_who_lives = lambda: None  # type: ignore[method-assign]
         house.drain()
         assert len(house.rows(pending_exit)) == 1
         house.restart()
@@ -89,7 +89,7 @@ def test_how_it_ended_decides_whenever_the_master_says_so(
     if said == "with":
         died(master, who, code)
     if "after" in said:
-        house.watcher._see_who_lives = lambda: None  # type: ignore[method-assign]
+        house.watcher.intake.see_who_lives = lambda: None  # type: ignore[method-assign]
         house.drain()
         if said == "long after":
             house.restart()
@@ -265,15 +265,19 @@ def test_burying_twice_changes_nothing(house: House) -> None:
     assert journal.files() == []
 
 
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_watcher_killed_before_it_concludes_a_death_leaves_it_to_the_next(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = house.journal(dead())
     journal.begin("/killer")
-    monkeypatch.setattr(watcher, "BATCH_RECORDS", 0)
+    monkeypatch.setattr(intake, "BATCH_RECORDS", 0)
     with monkeypatch.context() as patched:
-        patched.setattr(deaths, "bury", lambda *_, **__: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        patched.setattr(deaths, "bury", killed)
+        with pytest.raises(KeyboardInterrupt):
             house.drain()
     assert house.row(request).outcome == "open"
     assert house.row(worker).read_segment == 2, "all of it was stored"
