@@ -14,6 +14,7 @@ from ..journal.format import ABORTED, CANCELLED, RUNNING, UNKNOWN, WEBSOCKET
 from ..journal.writer import BEGIN_KIND, END_KIND, pack_end
 from .channel import Channel, channel_for
 from .errors import Noted, current, stack_of
+from .mask import SHORT, has_long_part, may_have_key
 
 #: What the outermost recorder leaves in the scope; others then stand aside.
 KEY = "standfast.request"
@@ -60,7 +61,15 @@ class Recorder:
             query = scope.get("query_string")
             if query:
                 uri += b"?" + query
-            if (query and not channel.is_clean(query.decode("latin-1"))) or uri[:1] != b"/":
+            if (
+                (query and not channel.is_clean(query.decode("latin-1")))
+                or uri[:1] != b"/"
+                or (
+                    len(uri) > SHORT
+                    and has_long_part(text := uri.decode("latin-1"))
+                    and may_have_key(text)
+                )
+            ):
                 masked = channel.masker.uri(uri.decode("latin-1"))
                 uri = masked.encode("latin-1", "backslashreplace")
             client = scope.get("client")
@@ -74,6 +83,9 @@ class Recorder:
                     get(b"user-agent", b""),
                 )
             )
+            if b"@" in fields:
+                text = channel.masker.addressed(fields.decode("latin-1"))
+                fields = text.encode("latin-1", "backslashreplace")
             if len(fields) > channel.plain_up_to:
                 fields, kind = channel.bounded(fields, kind)
             _set_current(request)

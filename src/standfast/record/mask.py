@@ -8,15 +8,25 @@ from collections.abc import Iterable
 from urllib.parse import unquote
 
 MASK = "***"
+#: No URI of so few characters has room for a key in its path.
+SHORT = 24
 
 #: A parameter is masked when its name, in lower case and without punctuation, holds one of these,
 _PARTS = (
-    "password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "accesskey",
-    "authorization", "credential", "session", "cookie", "card", "cvv", "cvc", "jwt", "iban",
+    "password", "passwd", "passphrase", "passcode", "pwd", "secret", "token", "apikey", "accesskey",
+    "privatekey", "sshkey", "authkey", "licensekey", "licencekey", "encryptionkey", "signingkey",
+    "masterkey", "accountkey", "authorization", "credential", "signature", "session", "sessid",
+    "cookie", "card", "cvv", "cvc", "jwt", "iban", "totp", "csrf", "xsrf", "samlresponse",
+    "samlrequest", "authcode", "verificationcode", "recoverycode", "resetcode", "backupcode",
 )  # fmt: skip
-#: or is one of these.
-_WHOLE = ("auth", "pass", "pin", "sid", "key", "sig", "signature", "otp")
-_PUNCTUATION = re.compile(r"[\W_]")
+#: or is one of these,
+_WHOLE = ("auth", "key", "code", "codeverifier", "ticket", "userpass", "newpass", "oldpass")
+#: or has one of these as a word of its own, as user_pass, userPass and user[pass] have.
+_WORDS = frozenset(("pass", "pw", "pin", "sid", "sig", "otp", "hmac", "bearer", "ssn"))
+#: Words with a card in them that is none.
+_NO_CARD = re.compile(r"(?:dis|wild|post|score|flash)card|cardi(?:nal|o)")
+_PUNCTUATION = re.compile(r"[\W_]+")
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 #: A parameter's name; one may also stand in the value of another, as it is or encoded, as in
 #: ``next=/login?token=…`` and ``next=%2Flogin%3Ftoken%3D…``.
 _NAME = re.compile(
@@ -24,7 +34,15 @@ _NAME = re.compile(
 )
 #: Its value. Whatever may be the next parameter but need not be is taken for a part of the secret.
 _VALUE = re.compile(r"(=|%(?:25)*3d)(?!&|\Z)[^&]*", re.IGNORECASE)
-_NESTED = re.compile(r"%(?:25)*3d", re.IGNORECASE)
+#: A name and its value in JSON: as with parameters, all that follows is taken for the value.
+_JSON_NAME = re.compile(
+    r"""(?:"|%(?:25)*22) ((?:[^"&%]|%(?!(?:25)*22))*) (?:\\|%(?:25)*5c)* (?:"|%(?:25)*22)
+    (?=(?:[ +]|%(?:25)*20)*(?::|%(?:25)*3a))""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_JSON_VALUE = re.compile(r"((?:[ +]|%(?:25)*20)*(?::|%(?:25)*3a))[^&]*", re.IGNORECASE)
+#: An encoded = or quotation mark: there may be a parameter, or JSON, within the value of another.
+_NESTED = re.compile(r"%(?:25)*(?:3d|22)", re.IGNORECASE)
 #: The same in the text of an error: ``password=…``, ``password='…'`` or ``'password': '…'``.
 _WORD = re.compile(r"(?<![\w.%\-\[\]])([\w.%\-\[\]]+)(?==|['\"]:)")
 _WORD_VALUE = re.compile(
@@ -32,7 +50,17 @@ _WORD_VALUE = re.compile(
     (?: [bru]{0,2} (?: '(?:[^'\\\n]|\\.)*'? | "(?:[^"\\\n]|\\.)*"? ) | [^\s&;'"<>]+ )""",
     re.IGNORECASE | re.VERBOSE,
 )
-_USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"<>]*@")
+#: A server that takes an absolute URI for a path makes ``http:/user:…`` of it.
+_USER_INFO = re.compile(r"(?<=:/)(/?)[^/?#\s'\"<>]*@")
+#: Finds a long part of a path with a digit in it: a quick look, for every request.
+has_long_part = re.compile(r"/(?=[^/?]{16})[^/?0-9]*[0-9]").search
+#: A part that says what the long one after it is: a link that was sent by mail opens a door.
+_KEY_TO = (
+    "reset", "passw", "token", "verif", "confirm", "activat", "invit", "unsubscri", "magic",
+    "secret",
+    "eyj",  # how a JWT begins
+)  # fmt: skip
+_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w.-]*")
 #: A name encoded twice is decoded twice by careless applications, and a URI within a URI within a
 #: URI encodes it once more each time.
 _ENCODINGS = 4
@@ -45,7 +73,7 @@ class Masker:
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         """``names`` are the owner's own, added to the built-in ones."""
-        own = tuple(filter(None, (_plain(name) for name in names)))
+        own = tuple(filter(None, (_plain(_decoded(name)) for name in names)))
         self._parts = _PARTS + own
         # Names of parameters as they were sent, seen lately and not secret: most requests have
         # only such, whatever their values.
@@ -61,19 +89,34 @@ class Masker:
         return (
             ";" not in query
             and "?" not in query
+            and '"' not in query
             and ("%" not in query or _NESTED.search(query) is None)
         )
 
     def uri(self, uri: str) -> str:
-        """``uri`` with the values of secret parameters, and a user and password, masked."""
+        """``uri`` masked: the values of secret parameters, a user and password, and keys that are
+        a part of the path."""
         path, mark, query = uri.partition("?")
-        if uri[:1] != "/":
-            path = _USER_INFO.sub(f"{MASK}@", path)
-        return path + mark + self._masked(query, _NAME, _VALUE)
+        if "@" in path:
+            path = _USER_INFO.sub(rf"\1{MASK}@", path)
+        path = _without_keys(path)
+        query = self._masked(query, _NAME, _VALUE)
+        return path + mark + self._masked(query, _JSON_NAME, _JSON_VALUE)
+
+    def addressed(self, fields: str) -> str:
+        """The six texts of a begin record, joined by zero bytes, with no user and password in the
+        URI's path or in the host. For texts with an ``@``: no others can have one."""
+        client, method, uri, host, others = fields.split("\0", 4)
+        path, mark, query = uri.partition("?")
+        path = _USER_INFO.sub(rf"\1{MASK}@", path)
+        _, at, name = host.rpartition("@")
+        host = f"{MASK}@{name}" if at else host
+        return "\0".join((client, method, path + mark + query, host, others))
 
     def text(self, text: str) -> str:
-        """``text`` with what looks like ``password=…``, or a user and password, masked."""
-        return self._masked(_USER_INFO.sub(f"{MASK}@", text), _WORD, _WORD_VALUE)
+        """``text`` with what looks like ``password=…``, a user and password, or a key masked."""
+        text = _JWT.sub(MASK, _USER_INFO.sub(rf"\1{MASK}@", text))
+        return self._masked(text, _WORD, _WORD_VALUE)
 
     def _masked(self, text: str, names: re.Pattern[str], values: re.Pattern[str]) -> str:
         kept: list[str] = []
@@ -98,17 +141,48 @@ class Masker:
         return True
 
     def _is_secret(self, name: str) -> bool:
-        plain = _plain(name)
-        return plain in _WHOLE or any(part in plain for part in self._parts)
+        name = _decoded(name)
+        plain = _NO_CARD.sub("", _plain(name))
+        return (
+            plain in _WHOLE
+            or any(part in plain for part in self._parts)
+            or not _WORDS.isdisjoint(_PUNCTUATION.split(name.lower()))
+            or not _WORDS.isdisjoint(_PUNCTUATION.split(_CAPITAL.sub("_", name).lower()))
+        )
 
 
-def _plain(name: str) -> str:
+def may_have_key(uri: str) -> bool:
+    """Whether a URI with a long part may have a key in its path, such as that of a link that was
+    sent by mail."""
+    lower = uri.lower()
+    return any(word in lower for word in _KEY_TO)
+
+
+def _without_keys(path: str) -> str:
+    if not (has_long_part(path) and may_have_key(path)):
+        return path
+    parts = path.split("/")
+    a_key_comes = False
+    for number, part in enumerate(parts):
+        if a_key_comes and has_long_part("/" + part):
+            parts[number] = MASK
+        else:
+            parts[number] = _JWT.sub(MASK, part)
+        a_key_comes = a_key_comes or any(word in part.lower() for word in _KEY_TO)
+    return "/".join(parts)
+
+
+def _decoded(name: str) -> str:
     try:
         name = name.encode("latin-1").decode("utf-8")  # bytes come as Latin-1 (PEP 3333)
     except UnicodeError:
         pass
     for _ in range(_ENCODINGS):
         name = unquote(name)
+    return name
+
+
+def _plain(name: str) -> str:
     return _PUNCTUATION.sub("", name.lower())
 
 

@@ -12,6 +12,7 @@ from ..journal.format import ABORTED, UNKNOWN
 from ..journal.writer import BEGIN_KIND, END_KIND, pack_end
 from .channel import Channel, channel_for
 from .errors import Noted, calling, stack_of
+from .mask import SHORT, has_long_part, may_have_key
 
 #: Where the outermost recorder leaves its request in the environ; others then stand aside.
 KEY = "standfast.request"
@@ -47,13 +48,19 @@ class Recorder:
             uri = get("RAW_URI") or get("REQUEST_URI") or _uri(environ)
             mark = uri.find("?")
             # Not QUERY_STRING: a server in front may have rewritten that, and not the URI.
-            if (mark >= 0 and not channel.is_clean(uri[mark + 1 :])) or uri[:1] != "/":
+            if (
+                (mark >= 0 and not channel.is_clean(uri[mark + 1 :]))
+                or uri[:1] != "/"
+                or (len(uri) > SHORT and has_long_part(uri) and may_have_key(uri))
+            ):
                 uri = channel.masker.uri(uri)
             text = (
                 f"{get('REMOTE_ADDR', '')}\0{environ['REQUEST_METHOD']}\0{uri}"
                 f"\0{get('HTTP_HOST', '')}\0{get('HTTP_X_FORWARDED_FOR', '')}"
                 f"\0{get('HTTP_USER_AGENT', '')}"
             )
+            if "@" in text:
+                text = channel.masker.addressed(text)
             try:
                 fields = text.encode("latin-1")  # as the server decoded it (PEP 3333)
             except UnicodeEncodeError:
