@@ -12,9 +12,12 @@ from standfast.store.people import signing_key
 
 from .judgements import Judgements
 from .rankings import Rankings
+from .sign_ins import SignIns
 
 SESSION_COOKIE = "standfast_session"
 VISIT_COOKIE = "standfast_visit"
+#: With the label of an account behind it.
+KNOWN_COOKIE = "standfast_known_"
 
 
 class Site:
@@ -24,6 +27,7 @@ class Site:
         self.engine = engine
         self.judgements = Judgements(engine)
         self.rankings = Rankings(engine, self.judgements)
+        self.sign_ins = SignIns()
         self._key = signing_key(engine)
 
     def signed(self, text: str, purpose: str) -> str:

@@ -139,11 +139,17 @@ def keep_visitor(request: Request, response: Response) -> None:
         set_cookie(request, response, VISIT_COOKIE, request.state.visitor)
 
 
-def set_cookie(request: Request, response: Response, name: str, value: str) -> None:
-    """Sets a cookie that no script reads and no other site sends along with a form."""
+def set_cookie(
+    request: Request, response: Response, name: str, value: str, lasts_s: int | None = None
+) -> None:
+    """Sets a cookie that no script reads and no other site sends along with a form.
+
+    Without ``lasts_s`` it goes when the browser is closed.
+    """
     response.set_cookie(
         name,
         value,
+        max_age=lasts_s,
         path=request.scope.get("root_path", "") or "/",
         secure=request.url.scheme == "https",
         httponly=True,

@@ -12,7 +12,8 @@ from sqlalchemy import Engine, select
 
 from standfast.store import open_store, people
 from standfast.store.people import Person, SignIn, passwords
-from standfast.store.people.sign_in import FORGOTTEN_S, network_of
+from standfast.store.people.sign_in import network_of
+from standfast.store.people.slowing import BUDGET, FORGOTTEN_S
 from standfast.store.people_tables import failed_sign_in
 from tests.unit.store.people_store import NOW_NS, PASSWORD, SECOND, new_store
 
@@ -28,13 +29,17 @@ class Door:
         self.now_ns = NOW_NS
         self.looked = 0
 
-    def __call__(self, name: str, password: str = "wrong", address: str = HERE) -> SignIn:
-        return people.sign_in(self.engine, name, password, address, self.now_ns)
+    def __call__(
+        self, name: str, password: str = "wrong", address: str = HERE, proof: str = ""
+    ) -> SignIn:
+        return people.sign_in(self.engine, name, password, address, self.now_ns, proof)
 
-    def refused(self, name: str, password: str = PASSWORD, address: str = HERE) -> float:
+    def refused(
+        self, name: str, password: str = PASSWORD, address: str = HERE, proof: str = ""
+    ) -> float:
         """How long to wait, in seconds, after a try that has to be refused unseen."""
         looked = self.looked
-        came = self(name, password, address)
+        came = self(name, password, address, proof)
         assert came.person is None
         assert self.looked == looked
         return came.retry_after_s
@@ -98,19 +103,82 @@ def test_whatever_else_is_sent_lets_nobody_in(
     engine: Engine, ann: Person, name: str, password: str
 ) -> None:
     assert people.sign_in(engine, name, password, HERE, NOW_NS) == FAILED
-    assert _failures(engine) == [1, 1]
+    assert _failures(engine) == [1, 1, 1]
 
 
-def test_five_failures_are_free_then_each_try_waits_twice_as_long(door: Door) -> None:
+def test_a_known_browser_has_five_failures_free_then_each_try_waits_twice_as_long(
+    door: Door, ann: Person
+) -> None:
+    proof = people.known_browser(door.engine, ann, NOW_NS)
     for _ in range(5):
-        assert door("ann") == FAILED
+        assert door("ann", proof=proof) == FAILED
     waits = []
-    for _ in range(9):
-        waits.append(door.refused("ann"))
+    for number in range(9):
+        # Wherever it is: a browser that is carried about stays the same.
+        waits.append(door.refused("ann", address=f"198.51.100.{number}", proof=proof))
         door.wait(waits[-1])
-        # Every try from an address of its own: it is the account that waits.
-        assert door("ann", address=f"198.51.100.{len(waits)}") == FAILED
+        assert door("ann", proof=proof) == FAILED
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    # What it does slows no stranger, and no other browser.
+    assert door("ann", PASSWORD, "203.0.113.5").person == ann
+    other = people.known_browser(door.engine, ann, NOW_NS)
+    assert door("ann", PASSWORD, proof=other).person == ann
+
+
+def test_an_attack_from_forty_addresses_keeps_the_owner_out_for_no_moment(
+    door: Door, ann: Person
+) -> None:
+    known = people.known_browser(door.engine, ann, NOW_NS)
+    for minute in range(8):
+        for number in range(40):
+            door("ann", address=f"198.51.100.{number}")
+        # In a browser that is known, even at an address of the attack; and in any other one.
+        assert door("ann", PASSWORD, "198.51.100.1", known).person == ann
+        assert door("ann", PASSWORD, f"203.0.113.{minute}").person == ann
+        door.wait(60)
+    assert door.looked - 2 * 8 <= BUDGET.holds + 8 * 60 // BUDGET.every_s
+
+
+@pytest.mark.parametrize(
+    "spoilt", ["", "x", "1.x.y", "1", "other account", "old", "\udcff", "long"]
+)
+def test_only_the_proof_of_an_earlier_sign_in_at_this_account_makes_a_browser_known(
+    door: Door, ann: Person, spoilt: str
+) -> None:
+    good = people.known_browser(door.engine, ann, NOW_NS)
+    bob = people.add_person(door.engine, "bob", PASSWORD, [], admin=False)
+    proof = {
+        "1": "1" + good,
+        "other account": people.known_browser(door.engine, bob, NOW_NS),
+        "old": people.known_browser(door.engine, ann, NOW_NS - (people.KNOWN_S + 1) * SECOND),
+        "long": good * 1000,
+    }.get(spoilt, spoilt)
+    for _ in range(10):
+        door("ann")
+    assert door.refused("ann", proof=proof) > 0
+    assert door("ann", PASSWORD, proof=good).person == ann
+
+
+def test_a_new_password_makes_every_browser_a_stranger(door: Door, ann: Person) -> None:
+    proof = people.known_browser(door.engine, ann, NOW_NS)
+    people.set_password(door.engine, "ann", PASSWORD)
+    for _ in range(10):
+        door("ann")
+    assert door.refused("ann", proof=proof) > 0
+
+
+def test_the_old_password_of_who_is_signed_in_waits_for_nobody_elses_failures(
+    door: Door, ann: Person
+) -> None:
+    for number in range(60):
+        door("ann", address=f"198.51.100.{number}")
+    for session, expected in (("one", [0] * 5 + [1]), ("two", [0] * 5 + [1])):
+        waits = []
+        for _ in range(6):
+            asked = people.ask_again(door.engine, ann, "wrong", session, door.now_ns)
+            came = asked if isinstance(asked, SignIn) else people.look_at(door.engine, asked)
+            waits.append(came.retry_after_s)
+        assert waits == expected
 
 
 def test_twenty_failures_of_an_address_are_free_then_it_waits_up_to_a_quarter_of_an_hour(
@@ -126,43 +194,49 @@ def test_twenty_failures_of_an_address_are_free_then_it_waits_up_to_a_quarter_of
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]
 
 
-def test_a_try_while_waiting_is_refused_unseen_and_makes_the_wait_no_longer(door: Door) -> None:
+def test_a_try_while_waiting_is_refused_unseen_and_makes_the_wait_no_longer(
+    door: Door, ann: Person
+) -> None:
+    proof = people.known_browser(door.engine, ann, NOW_NS)
     for _ in range(8):
-        door("ann")
+        door("ann", proof=proof)
         door.wait(8)
-    door("ann")  # the ninth: 16 s
+    door("ann", proof=proof)  # the ninth: 16 s
     left = []
     for _ in range(15):
         door.wait(1)
-        left.append(door.refused("ann"))
+        left.append(door.refused("ann", proof=proof))
     assert left == list(range(15, 0, -1))
     door.wait(1)
-    assert door("ann", PASSWORD).person is not None
+    assert door("ann", PASSWORD, proof=proof).person is not None
 
 
 def test_unknown_names_are_looked_at_counted_and_slowed_as_known_ones(door: Door) -> None:
-    for name in ("nobody", "not allowed!", "ann"):
-        for number in range(5):
-            assert door(name, address=f"198.51.100.{number}") == FAILED
-        assert door.refused(name, address="203.0.113.1") == 1
-    assert door.looked == 15
+    told = []
+    for at, name in enumerate(("nobody", "not allowed!", "ann")):
+        for number in range(60):
+            told.append(door(name, address=f"198.51.{at}.{number}").retry_after_s)
+            door.wait(1)
+        assert door.looked == (at + 1) * BUDGET.holds
+    assert told[:60] == told[60:120] == told[120:]
 
 
 def test_other_spellings_of_a_name_are_no_further_tries(door: Door) -> None:
     for name in ("ann", "Ann", "ANN", " ann", "aNN "):
         assert door(name) == FAILED
-    assert door.refused("anN") == 1
+    assert door.refused("anN") == BUDGET.every_s
 
 
-def test_success_clears_the_account_and_not_the_address(door: Door, engine: Engine) -> None:
+def test_success_clears_the_pair_and_not_the_address(door: Door, engine: Engine) -> None:
     for _ in range(4):
         door("ann")
     assert door("ann", PASSWORD).person is not None
-    assert _failures(engine) == [4]
+    assert _failures(engine) == [4, 4]
+    door.wait(5 * BUDGET.every_s)
     for _ in range(5):
         assert door("ann") == FAILED
-    assert door.refused("ann") == 1
-    assert _failures(engine) == [5, 9]
+    assert door.refused("ann") == BUDGET.every_s
+    assert _failures(engine) == [5, 5, 9]
 
 
 def test_success_starts_no_wait_anew_for_others_at_the_address(door: Door) -> None:
@@ -183,13 +257,13 @@ def test_an_address_that_waits_lets_in_from_elsewhere(door: Door) -> None:
 def test_failures_are_forgotten_and_swept_after_a_day(door: Door, engine: Engine) -> None:
     for _ in range(20):
         door("ann")
-        door.wait(60)
+        door.wait(16 * 60)
     door.wait(FORGOTTEN_S)
     for _ in range(5):
         assert door("ann") == FAILED
     door.wait(FORGOTTEN_S + 1)
     assert door("bob", address="198.51.100.7") == FAILED
-    assert _failures(engine) == [1, 1]
+    assert _failures(engine) == [1, 1, 1]
 
 
 def test_a_clock_that_was_set_back_keeps_nobody_out(door: Door) -> None:
@@ -205,7 +279,7 @@ def test_failures_survive_a_restart(door: Door, tmp_path: Path) -> None:
         door("ann")
     door.engine.dispose()
     door.engine = open_store(str(tmp_path / "store.db"))
-    assert door.refused("ann") == 1
+    assert door.refused("ann") == BUDGET.every_s
 
 
 def test_the_store_keeps_neither_the_names_nor_the_addresses_of_failures(
@@ -287,13 +361,13 @@ def _at_once(path: Path, tries: list[list[str]]) -> Iterator[str]:
 def test_eight_processes_that_fail_at_once_lose_no_count(engine: Engine, tmp_path: Path) -> None:
     tries = [[HERE, f"one{number}", f"two{number}"] for number in range(8)]
     assert list(_at_once(tmp_path / "store.db", tries)) == ["failed"] * 16
-    assert _failures(engine) == [1] * 16 + [16]
+    assert _failures(engine) == [1] * 32 + [16]
 
 
 def test_of_guesses_made_at_once_no_more_are_looked_at_than_one_after_another(
     engine: Engine, ann: Person, tmp_path: Path
 ) -> None:
-    tries = [[f"198.51.100.{number}", "ann"] for number in range(8)]
+    tries = [[HERE, "ann"] for _ in range(8)]
     outcomes = sorted(_at_once(tmp_path / "store.db", tries))
     assert outcomes == ["failed"] * 5 + ["refused"] * 3
-    assert _failures(engine)[-1] == 5
+    assert _failures(engine) == [5, 5, 5]

@@ -1,7 +1,8 @@
 """Signing in: the right password, or a wait that grows with every failure.
 
 A try is counted before its password is looked at, and taken back when it was right: however
-many are made at once, no more of them are looked at than one after another would be.
+many are made at once, no more of them are looked at than one after another would be. How long a
+try waits is decided in slowing.py.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Any
 
-from sqlalchemy import Connection, Engine, case, delete, select, update
+from sqlalchemy import Connection, Engine, Row, case, delete, select, update
 
 from standfast.store.opening import writing
 from standfast.store.people_tables import failed_sign_in, person, secret
 
 from . import passwords
 from .accounts import Person, folded, person_by_id
+from .browsers import proven_browser
 from .secret import signing_key
+from .slowing import FORGOTTEN_S, Count, Known, Stranger
 
-FORGOTTEN_S = 24 * 3600
 _SECOND = 1_000_000_000
 
 
@@ -33,71 +36,85 @@ class SignIn:
 
 
 @dataclass(frozen=True)
-class _Limit:
-    """After ``free`` failures each further try waits: 1 s, then twice as long each time."""
+class Try:
+    """A try that need not wait as far as is known; its password has not been looked at.
 
-    free: int
-    longest_s: int
+    ``known`` says that the browser proved an earlier sign-in. ``subjects`` are what failures are
+    counted for: keyed hashes, because people type passwords where the name belongs.
+    """
 
-    def wait_s(self, failures: int) -> int:
-        """How long after the last failure the next try has to wait."""
-        over = failures - self.free
-        return 0 if over < 0 else min(1 << min(over, 30), self.longest_s)
-
-
-ACCOUNT = _Limit(free=5, longest_s=60)
-ADDRESS = _Limit(free=20, longest_s=15 * 60)
+    name: str
+    password: str
+    now_ns: int
+    known: bool
+    subjects: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Count:
-    """The failures of one account or one address, as far as they are not forgotten."""
-
-    subject: str
-    limit: _Limit
-    failures: int
-    last_ns: int
-
-    def wait_ns(self, now_ns: int) -> int:
-        """How long from now the next try has to wait."""
-        # A clock that was set back must not keep anybody out until it has caught up.
-        passed_ns = abs(now_ns - self.last_ns)
-        return max(0, self.limit.wait_s(self.failures) * _SECOND - passed_ns)
-
-
-def sign_in(engine: Engine, name: str, password: str, address: str, now_ns: int) -> SignIn:
+def sign_in(
+    engine: Engine, name: str, password: str, address: str, now_ns: int, proof: str = ""
+) -> SignIn:
     """Who has this name and password, as tried from ``address`` at ``now_ns`` of the epoch.
 
-    Unknown names cost the same time, and are slowed as known ones are.
+    ``proof`` is what known_browser gave to this browser at an earlier sign-in. Unknown names cost
+    the same time, and are slowed as known ones are.
     """
+    asked = ask(engine, name, password, address, now_ns, proof)
+    return asked if isinstance(asked, SignIn) else look_at(engine, asked)
+
+
+def ask(
+    engine: Engine, name: str, password: str, address: str, now_ns: int, proof: str = ""
+) -> Try | SignIn:
+    """The quick part of signing in: a refusal, or the try for look_at."""
     name = name.strip()
     key = signing_key(engine)
-    subjects = (
-        (_subject(key, "account", name.lower()), ACCOUNT),
-        (_subject(key, "address", network_of(address)), ADDRESS),
-    )
-    # Looked at twice: who has to wait is told so without keeping the watcher from its writing.
+    account = f"{len(name)}:{name.lower()}"
     with engine.connect() as connection:
-        refused = _refusal(_counts(connection, subjects, now_ns), now_ns)
-    if refused:
-        return refused
+        row = _row(connection, name)
+        browser = proven_browser(
+            key, proof, row.id if row else 0, row.password_hash if row else "", now_ns
+        )
+        network = network_of(address)
+        subjects: tuple[str, ...] = (
+            _subject(key, "address", network),
+            _subject(key, "pair", f"{account}:{network}"),
+            _subject(key, "strangers", account),
+        )
+        if browser is not None:
+            subjects = (_subject(key, "browser", f"{account}:{browser}"),)
+        made = Try(name, password, now_ns, browser is not None, subjects)
+        # Looked at twice: who has to wait is told so without keeping the watcher from writing.
+        return _refusal(_counts(connection, made), made) or made
+
+
+def ask_again(
+    engine: Engine, signed_in: Person, password: str, session_token: str, now_ns: int
+) -> Try | SignIn:
+    """As ask, of somebody who is signed in: counted for this session alone."""
+    subject = _subject(signing_key(engine), "session", session_token)
+    made = Try(signed_in.name, password, now_ns, True, (subject,))
+    with engine.connect() as connection:
+        return _refusal(_counts(connection, made), made) or made
+
+
+def look_at(engine: Engine, made: Try) -> SignIn:
+    """The slow part of signing in: whether the password is right."""
     with writing(engine) as connection:
         _one_at_a_time(connection)
-        before = _counts(connection, subjects, now_ns)
-        refused = _refusal(before, now_ns)
+        stored = _counts(connection, made)
+        refused = _refusal(stored, made)
         if refused:
             return refused
-        _count(connection, before, now_ns)
-        row = connection.execute(
-            select(person.c.id, person.c.password_hash).where(person.c.folded == folded(name))
-        ).first()
-    right = passwords.fits(row.password_hash if row else None, password)
+        _count(connection, stored, made)
+        row = _row(connection, made.name)
+    right = passwords.fits(row.password_hash if row else None, made.password)
     if row is None or not right:
         return SignIn(None, 0.0)
-    renewed = passwords.hash_of(password) if passwords.is_outdated(row.password_hash) else None
+    outdated = passwords.is_outdated(row.password_hash)
+    renewed = passwords.hash_of(made.password) if outdated else None
     with writing(engine) as connection:
         _one_at_a_time(connection)
-        _take_back(connection, *before, now_ns=now_ns)
+        _take_back(connection, stored, made)
         if renewed:
             connection.execute(
                 update(person)
@@ -120,6 +137,11 @@ def network_of(address: str) -> str:
     return str(parsed)
 
 
+def _row(connection: Connection, name: str) -> Row[Any, Any] | None:
+    wanted = select(person.c.id, person.c.password_hash).where(person.c.folded == folded(name))
+    return connection.execute(wanted).first()
+
+
 def _subject(key: bytes, kind: str, text: str) -> str:
     return hmac.digest(key, f"{kind}:{text}".encode("utf-8", "surrogatepass"), "sha256").hex()
 
@@ -132,47 +154,48 @@ def _one_at_a_time(connection: Connection) -> None:
     connection.execute(select(secret.c.name).with_for_update())
 
 
-def _counts(
-    connection: Connection, subjects: Sequence[tuple[str, _Limit]], now_ns: int
-) -> list[_Count]:
-    counts = []
-    for subject, limit in subjects:
-        wanted = select(failed_sign_in).where(failed_sign_in.c.subject == subject)
-        row = connection.execute(wanted).first()
-        if row is None or abs(now_ns - row.last_ns) > FORGOTTEN_S * _SECOND:
-            counts.append(_Count(subject, limit, 0, now_ns))
-        else:
-            counts.append(_Count(subject, limit, row.failures, row.last_ns))
-    return counts
+def _counts(connection: Connection, made: Try) -> list[Count]:
+    wanted = select(failed_sign_in).where(failed_sign_in.c.subject.in_(made.subjects))
+    stored = {row.subject: Count(row.failures, row.last_ns) for row in connection.execute(wanted)}
+    return [stored.get(subject, Count()) for subject in made.subjects]
 
 
-def _refusal(counts: Sequence[_Count], now_ns: int) -> SignIn | None:
-    wait_ns = max(one.wait_ns(now_ns) for one in counts)
+def _seen(stored: Sequence[Count], made: Try) -> Known | Stranger:
+    return (Known if made.known else Stranger).seen(stored, made.now_ns)
+
+
+def _refusal(stored: Sequence[Count], made: Try) -> SignIn | None:
+    wait_ns = _seen(stored, made).wait_ns(made.now_ns)
     return SignIn(None, wait_ns / _SECOND) if wait_ns else None
 
 
-def _count(connection: Connection, counts: Sequence[_Count], now_ns: int) -> None:
-    for one in counts:
-        connection.execute(delete(failed_sign_in).where(failed_sign_in.c.subject == one.subject))
-        connection.execute(
-            failed_sign_in.insert().values(
-                subject=one.subject, failures=one.failures + 1, last_ns=now_ns
-            )
-        )
-    forgotten = failed_sign_in.c.last_ns < now_ns - FORGOTTEN_S * _SECOND
+def _count(connection: Connection, stored: Sequence[Count], made: Try) -> None:
+    counts = _seen(stored, made).failed(made.now_ns)
+    of = failed_sign_in.c
+    connection.execute(delete(failed_sign_in).where(of.subject.in_(made.subjects)))
+    connection.execute(
+        failed_sign_in.insert(),
+        [
+            {"subject": subject, "failures": count.failures, "last_ns": count.last_ns}
+            for subject, count in zip(made.subjects, counts, strict=True)
+        ],
+    )
+    forgotten = of.last_ns < made.now_ns - FORGOTTEN_S * _SECOND
     connection.execute(delete(failed_sign_in).where(forgotten))
 
 
-def _take_back(connection: Connection, account: _Count, address: _Count, *, now_ns: int) -> None:
-    """The try was right: the account begins anew, the address stands as it stood before."""
+def _take_back(connection: Connection, before: Sequence[Count], made: Try) -> None:
+    """The try was right: it is not counted, and the one who made it has failed no more."""
     of = failed_sign_in.c
-    connection.execute(delete(failed_sign_in).where(of.subject == account.subject))
-    connection.execute(
-        update(failed_sign_in)
-        .where(of.subject == address.subject, of.failures > 0)
-        .values(
-            failures=of.failures - 1,
-            # Unless somebody else has failed meanwhile.
-            last_ns=case((of.last_ns == now_ns, address.last_ns), else_=of.last_ns),
+    own = made.subjects[0] if made.known else made.subjects[1]
+    connection.execute(delete(failed_sign_in).where(of.subject == own))
+    for subject, count in zip(made.subjects, before, strict=True):
+        connection.execute(
+            update(failed_sign_in)
+            .where(of.subject == subject, of.failures > 0)
+            .values(
+                failures=of.failures - 1,
+                # Unless somebody else has failed meanwhile.
+                last_ns=case((of.last_ns == made.now_ns, count.last_ns), else_=of.last_ns),
+            )
         )
-    )
