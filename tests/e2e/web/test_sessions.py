@@ -17,7 +17,6 @@ from standfast.web.site import SESSION_COOKIE, VISIT_COOKIE, Site
 from tests.e2e.web.dashboard import PASSWORD, Dashboard, seal, sign_in, token
 from tests.unit.watch.journals import wait_until
 
-
 _NUMBERS = itertools.count()
 
 
