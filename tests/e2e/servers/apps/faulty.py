@@ -8,6 +8,7 @@ import mmap
 import os
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -19,8 +20,13 @@ _MIB = 2**20
 _held: list[Any] = []
 _locks = threading.Lock(), threading.Lock()
 
-if os.environ.get("FAULTY_START") == "raise":
+_START = os.environ.get("FAULTY_START")
+if _START == "raise":
     raise RuntimeError("the setting SHOP_KEY is missing")
+if _START == "segfault":
+    ctypes.string_at(8)
+if _START == "wait":
+    time.sleep(60)
 
 
 def plain(query: str) -> None:
@@ -69,8 +75,41 @@ def grow(query: str) -> None:
         time.sleep(0.05)
 
 
+def burst(query: str) -> None:
+    """As much memory as the query says, in MiB, at once."""
+    _held.append(b"x" * (int(query) * _MIB))
+    time.sleep(5)
+
+
+def leak(query: str) -> None:
+    """Keeps so many MiB of each visit; what follows a "&" tells the visits apart."""
+    _held.append(b"x" * (int(query.partition("&")[0]) * _MIB))
+
+
+def child(query: str) -> None:
+    """Waits for a process of its own that takes more memory than there is."""
+    held = f"x = b'x' * ({query} * 2**20)"
+    prefer = "open('/proc/self/oom_score_adj', 'w').write('1000')"
+    subprocess.run([sys.executable, "-c", f"{prefer}; {held}"], check=False)
+    time.sleep(60)
+
+
 def leave(query: str) -> None:
     os._exit(int(query))
+
+
+def quit(query: str) -> None:
+    sys.exit(int(query))
+
+
+def overrun(query: str) -> None:
+    """Writes far behind the end of a buffer."""
+    buffer = ctypes.create_string_buffer(16)
+    ctypes.memset(ctypes.addressof(buffer), 0x41, 512 * _MIB)
+
+
+def read_body(query: str) -> None:
+    """What reads the body of a request is in the application itself (see ``app``)."""
 
 
 def spin(query: str) -> None:
@@ -89,6 +128,18 @@ def deadlock(query: str) -> None:
         time.sleep(0.3)
         with second:
             pass
+
+
+def hold(query: str) -> None:
+    """Holds the lock while it computes something that has no end."""
+    with _locks[0]:
+        spin(query)
+
+
+def want(query: str) -> None:
+    """Waits for the lock."""
+    with _locks[0]:
+        pass
 
 
 def files(query: str) -> None:
@@ -154,13 +205,17 @@ def threads(query: str) -> None:
 ROUTES = {
     f"/{function.__name__}": function
     for function in (
-        plain, sleep, segfault, extension, heap, abort, overflow, grow, leave,
-        spin, spin_in_c, deadlock, files, mapped, truncated, log, database, threads,
+        plain, sleep, segfault, extension, heap, overrun, abort, overflow,
+        grow, burst, leak, child, leave, quit, read_body,
+        spin, spin_in_c, deadlock, hold, want,
+        files, mapped, truncated, log, database, threads,
     )
 }  # fmt: skip
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    if environ["PATH_INFO"] == "/read_body":
+        environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
     ROUTES.get(environ["PATH_INFO"], plain)(environ["QUERY_STRING"])
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"done"]

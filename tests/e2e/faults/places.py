@@ -1,4 +1,4 @@
-"""Real faults in real servers: how each is brought about, and what its true cause is."""
+"""What prepares the machine for a fault: limits of memory, small disks, a database."""
 
 from __future__ import annotations
 
@@ -9,130 +9,19 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from standfast.journal import identity
 from standfast.journal.append import AppendWriter
-from standfast.store.tables import incident, request, worker
-from tests.e2e.servers.serving import PATIENCE_S, Server
-from tests.unit.watch.journals import House
+from tests.e2e.servers.serving import PATIENCE_S
 
-SYNC = "gunicorn -b 127.0.0.1:{port} --timeout 3 faulty:app"
-GTHREAD = "gunicorn -b 127.0.0.1:{port} -k gthread --threads 4"
-THREADS = f"{GTHREAD} --timeout 60 faulty:app"
-SPIN_DOWN = f"{GTHREAD} --timeout 5 --graceful-timeout 1 faulty:app"
-UVICORN = "uvicorn --interface wsgi --port {port} faulty:app"
+from .stage import Stage, asks
+
 _CGROUPS = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-
-
-@dataclass
-class Stage:
-    """A server, its watcher, and the means to do harm."""
-
-    server: Server
-    house: House
-    folder: Path
-    _asking: list[threading.Thread] = field(default_factory=list)
-
-    def ask(self, uri: str) -> None:
-        """Sends a request and does not wait for the answer."""
-        self._asking.append(threading.Thread(target=self.server.get, args=(uri,), daemon=True))
-        self._asking[-1].start()
-
-    def watch(self, seconds: float) -> None:
-        """Lets the watcher look on for a while."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            self.house.drain()
-            time.sleep(0.05)
-
-    def until(self, what: Callable[[], Any]) -> Any:
-        """Watches until ``what()`` is true, and returns that."""
-        give_up = time.monotonic() + PATIENCE_S
-        while not (found := what()):
-            assert time.monotonic() < give_up, "nothing of the kind was seen"
-            self.house.drain()
-            time.sleep(0.02)
-        return found
-
-    def begun(self, uri: str) -> int:
-        """Waits until a request of that URI has begun; the pid of its worker."""
-        (kept,) = self.until(lambda: self.house.rows(request, uri=uri))
-        return int(self.house.row(worker, id=kept.worker_id).pid)
-
-    def steady(self) -> None:
-        """A worker that has served something and was looked at for a while."""
-        self.server.get("/plain")
-        self.until(lambda: self.house.rows(worker))
-        self.watch(1.6)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One fault: ``cause`` is the true one, ``culprit`` the URI of the request that did it."""
-
-    name: str
-    cause: str
-    culprit: str | None
-    do: Callable[[Stage], None]
-    server: str = THREADS
-    settings: dict[str, Any] = field(default_factory=dict)
-    place: Callable[[Path], contextlib.AbstractContextManager[list[str]]] | None = None
-    variables: dict[str, str] = field(default_factory=dict)
-
-
-def asks(uri: str, *bystanders: str, before: Callable[[Stage], None] | None = None) -> Any:
-    """Harm by one request, while others are in flight."""
-
-    def do(stage: Stage) -> None:
-        stage.steady()
-        if before:
-            before(stage)
-        for other in bystanders:
-            stage.ask(other)
-            stage.begun(other)
-        if bystanders:
-            # Well before the harm: further than a rise of memory can be told from its cause.
-            stage.watch(2.5)
-        stage.ask(uri.format(folder=stage.folder))
-
-    return do
-
-
-def locks(stage: Stage) -> None:
-    """Two requests at the same time, each of which holds what the other one wants."""
-    stage.steady()
-    stage.ask("/deadlock?a")
-    stage.ask("/deadlock?b")
-
-
-# What the operator does.
-
-
-def kills(stage: Stage) -> None:
-    stage.steady()
-    stage.ask("/sleep?30")
-    os.kill(stage.begun("/sleep?30"), signal.SIGKILL)
-
-
-def tells_master(number: int) -> Callable[[Stage], None]:
-    def do(stage: Stage) -> None:
-        stage.steady()
-        stage.ask("/sleep?30")
-        stage.begun("/sleep?30")
-        stage.server.process.send_signal(number)
-
-    return do
-
-
-# What the platform does.
 
 
 @contextlib.contextmanager
@@ -279,10 +168,6 @@ def waits_for_database(stage: Stage) -> None:
     asks(f"/database?{port}", before=stops_database)(stage)
 
 
-def nothing(stage: Stage) -> None:
-    """What harms has been done by the start."""
-
-
 def _answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
@@ -347,54 +232,3 @@ def _empty(group: Path) -> None:
 
 def _enter(group: Path, more: str = "") -> list[str]:
     return ["sh", "-c", f'echo $$ > {group}/cgroup.procs; {more} exec "$@"', "sh"]
-
-
-FAULTS = (
-    Fault("a segmentation fault (ctypes)", "app_crash", "/segfault",
-          asks("/segfault", "/sleep?9", "/sleep?8")),
-    Fault("a segmentation fault in an extension module's C code", "app_crash", "/extension",
-          asks("/extension", "/sleep?9")),
-    Fault("the same under uvicorn", "app_crash", "/segfault", asks("/segfault"), UVICORN),
-    Fault("a damaged heap", "app_crash", "/heap", asks("/heap", "/sleep?9")),
-    Fault("abort()", "app_crash", "/abort", asks("/abort", "/sleep?9")),
-    Fault("a mapped file that it cut itself", "app_crash", "/truncated?{folder}",
-          asks("/truncated?{folder}")),
-    Fault("a stack overflow", "app_stack_overflow", "/overflow", asks("/overflow"), SYNC),
-    Fault("runaway memory under a cgroup's limit", "app_memory", "/grow?400",
-          asks("/grow?400", "/sleep?9"), place=memory_limit),
-    Fault("runaway memory, the limit is that of the group above", "app_memory", "/grow?400",
-          asks("/grow?400"), place=memory_limit_above),
-    Fault("a neighbour that eats the memory", "platform_memory", None, glutton,
-          place=beside_a_glutton),
-    Fault("a deadlock", "app_hang", None, locks,
-          settings={"hang_s": 3.0}),
-    Fault("an endless loop in Python", "app_timeout", "/spin", asks("/spin"), SYNC),
-    Fault("an endless loop in C", "app_timeout", "/spin_in_c", asks("/spin_in_c"), SYNC),
-    Fault("a time-out while it sleeps", "app_timeout", "/sleep?30", asks("/sleep?30"), SYNC),
-    Fault("os._exit", "app_exit", "/leave?3", asks("/leave?3")),
-    Fault("an unhandled exception at start", "app_start_failure", None, nothing,
-          variables={"FAULTY_START": "raise"}),
-    Fault("file handles used up by itself", "app_files", "/files", asks("/files"),
-          place=few_files),
-    Fault("a disk without room", "platform_disk_full", None,
-          asks("/mapped?{folder}/disk", before=fills), place=small_disk),
-    Fault("a disk that may not be written to", "platform_disk_read_only", None,
-          asks("/log?{folder}/disk", before=protects), place=small_disk),
-    Fault("threads used up by itself", "app_threads", "/threads?1000", asks("/threads?1000"),
-          place=few_processes),
-    Fault("no more processes, others have them all", "platform_no_processes", None,
-          asks("/threads?3", before=crowd), place=few_processes),
-    Fault("the database stopped", "platform_database_down", None, waits_for_database, SYNC,
-          place=database),
-    Fault("the host was started anew", "platform_host_restart", None, restarts),
-    Fault("SIGTERM from a deploy", "operator_stop", None, tells_master(signal.SIGTERM),
-          SPIN_DOWN),
-    Fault("a reload that cuts requests off", "operator_reload", None, tells_master(signal.SIGHUP),
-          SPIN_DOWN),
-    Fault("SIGKILL by an operator", "operator_kill", None, kills),
-)  # fmt: skip
-
-
-def dead(house: House) -> list[Any]:
-    """The incidents so far."""
-    return house.rows(incident)

@@ -1,0 +1,122 @@
+"""How often the verdict on a real fault is right: every fault many times, quiet and under load.
+
+``python -m benchmarks.verdicts`` brings each of the faults of ``tests/e2e/faults`` about ten times
+(every second time beside processes that compute all the time) and writes the table of
+docs/verdicts.md. As root: cgroups and small disks are made. It takes about 15 minutes for each
+``--jobs 4`` and ten runs on two processors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from standfast.diagnose.verdict import CAUSES
+from tests.e2e.faults import FAULTS, Fault
+from tests.e2e.faults.trial import bring_about, load
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "verdicts.md"
+BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
+_LOAD_PROCESSES = 4
+_LIMIT_S = 180
+_HEAD = (
+    "| fault | `cause` | whose it is | party right | cause right | request named |"
+    " certain and wrong |\n| --- | --- | --- | --- | --- | --- | --- |"
+)
+
+
+def main() -> int:
+    """Runs the faults that were asked for and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--jobs", type=int, default=4, help="so many at the same time")
+    parser.add_argument("--only", default="", help="faults whose name contains this")
+    parser.add_argument("--print", action="store_true", help="print the table, write nothing")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--loaded", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one is not None:
+        return _one(FAULTS[arguments.one], arguments.loaded)
+    chosen = [n for n, fault in enumerate(FAULTS) if arguments.only in fault.name]
+    results = _all(chosen, arguments.runs, arguments.jobs)
+    table = "\n".join([_HEAD, *[_row(FAULTS[n], results[n]) for n in chosen]])
+    if arguments.print or arguments.only:
+        print(table)
+    else:
+        text = DOCUMENT.read_text(encoding="utf-8")
+        before, _, rest = text.partition(BEGIN)
+        after = rest.partition(END)[2]
+        DOCUMENT.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+    return 0
+
+
+def _all(chosen: Sequence[int], runs: int, jobs: int) -> dict[int, list[dict[str, object]]]:
+    """By fault what each run gave; progress goes to stderr."""
+    todo = [(n, run % 2 == 1) for run in range(runs) for n in chosen]
+    found = defaultdict(list)
+    with ThreadPoolExecutor(jobs) as pool:
+        answers = pool.map(lambda one: (one[0], _apart(*one)), todo)
+        for done, (n, answer) in enumerate(answers, 1):
+            found[n].append(answer)
+            wrong = "" if answer.get("cause_right") else f"  {answer.get('cause')}"
+            print(f"{done} of {len(todo)}  {FAULTS[n].name}{wrong}", file=sys.stderr, flush=True)
+    return found
+
+
+def _apart(n: int, loaded: bool) -> dict[str, object]:
+    """One run in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.verdicts", "--one", str(n)]
+    command += ["--loaded"] * loaded
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S)
+        answer: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+        return answer
+    except (subprocess.TimeoutExpired, IndexError, ValueError):
+        return {"cause": "no verdict"}
+
+
+def _one(fault: Fault, loaded: bool) -> int:
+    with tempfile.TemporaryDirectory(prefix="standfast-fault-") as folder:
+        try:
+            with load(_LOAD_PROCESSES * loaded):
+                outcome = bring_about(fault, Path(folder))
+        except (AssertionError, pytest.skip.Exception) as error:
+            print(json.dumps({"cause": f"no verdict: {error}"[:200]}))
+            return 1
+        answer = {
+            "cause": outcome.cause,
+            "confidence": outcome.confidence,
+            "culprit": outcome.culprit,
+            "others": outcome.others,
+            "party_right": outcome.is_right_party(fault),
+            "cause_right": outcome.is_right_cause(fault),
+            "culprit_right": outcome.is_right_culprit(fault, Path(folder)),
+            "wrong": outcome.accuses_wrongly(fault),
+        }
+    print(json.dumps(answer))
+    return 0
+
+
+def _row(fault: Fault, answers: Sequence[dict[str, object]]) -> str:
+    def count(key: str) -> str:
+        return f"{sum(bool(answer.get(key)) for answer in answers)} of {len(answers)}"
+
+    named = f"`{fault.culprit}` {count('culprit_right')}" if fault.culprit else "none did it"
+    named = named.replace("{folder}", "…")
+    return (
+        f"| {fault.name} | `{fault.cause}` | {CAUSES[fault.cause].party} | {count('party_right')}"
+        f" | {count('cause_right')} | {named} | {count('wrong')} |"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
