@@ -17,6 +17,7 @@ from standfast.journal.files import default_folder
 from standfast.journal.limit import parse_size
 
 FILE = "standfast.toml"
+DAY_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ class Settings:
     cpu_time: bool = False
     revision: str = ""
     keep_ordinary_s: float = 3600.0
+    keep_slow_s: float = 14 * DAY_S
+    keep_failed_s: float = 30 * DAY_S
+    keep_incidents_s: float = 90 * DAY_S
+    keep_minutes_s: float = 8 * DAY_S
+    keep_hours_s: float = 90 * DAY_S
+    keep_days_s: float = 730 * DAY_S
     slow_s_by_app: Mapping[str, float] = field(default_factory=dict)
     server_logs: tuple[str, ...] = ()
     hang_s: float = 60.0
@@ -127,6 +134,12 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "cpu_time": _yes_or_no,
     "revision": _text,
     "keep_ordinary_s": _seconds,
+    "keep_slow_s": _seconds,
+    "keep_failed_s": _seconds,
+    "keep_incidents_s": _seconds,
+    "keep_minutes_s": _seconds,
+    "keep_hours_s": _seconds,
+    "keep_days_s": _seconds,
     "server_logs": _paths,
     "hang_s": _seconds,
     "sample_s": _seconds,

@@ -15,7 +15,7 @@ from standfast import __version__
 from standfast.errors import StandfastError, UsageError
 
 #: The commands, in the order in which the help shows them; each is a module of this package.
-COMMANDS = ("demo", "run", "watch", "report", "serve", "user", "doctor", "cluster", "lab")
+COMMANDS = ("demo", "run", "watch", "report", "serve", "user", "forget", "doctor", "cluster", "lab")
 _EXTRAS = {
     "sqlalchemy": "server",
     "alembic": "server",

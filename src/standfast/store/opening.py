@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from standfast.errors import StandfastError
 
 #: The migration that this program's tables stand for.
-REVISION = "0005"
+REVISION = "0006"
 #: How long a statement waits for another process that holds SQLite's lock, in seconds.
 LOCK_WAIT_S = 5.0
 _PASSWORD = re.compile(r"://.*@")
@@ -117,6 +117,9 @@ def _set_up_sqlite(dbapi: Any, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=NORMAL",
         "foreign_keys=ON",
+        # What is deleted is overwritten where that writes no further page. What is left of it in
+        # free pages, the next rows overwrite or `standfast forget` does.
+        "secure_delete=FAST",
         # A batch of the watcher fits into memory, and several of them into the log, so that
         # each page is written to it once and from it seldom: a sixth of the time of ingestion.
         "cache_size=-16000",

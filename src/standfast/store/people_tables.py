@@ -58,6 +58,7 @@ session = Table(
     Column("opened_ns", BigInteger, nullable=False),
     Column("last_seen_ns", BigInteger, nullable=False),
     Index(None, "person_id"),
+    Index(None, "opened_ns"),
 )
 
 #: How often it failed of late, by account and by address; ``subject`` is a keyed hash, because
@@ -84,6 +85,7 @@ share = Table(
     Column("created_ns", BigInteger, nullable=False),
     Column("expires_ns", BigInteger, nullable=False),
     Index(None, "person_id"),
+    Index(None, "expires_ns"),
 )
 
 #: Random bytes that all processes on this store share, by what they are for.

@@ -7,11 +7,15 @@ unfinished, slow or failed one is kept whole in ``request``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKey,
     Index,
     Integer,
@@ -22,6 +26,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    or_,
 )
 
 from standfast.journal.format import split_fields
@@ -87,7 +92,9 @@ worker = Table(
     Column("fault", Text),
     # The same process may serve two applications.
     UniqueConstraint("uid", "application_id"),
+    Index(None, "application_id", "started_ns"),
     Index(None, "host", "died_ns"),
+    Index(None, "died_ns"),
     Index(None, "pid", "start_ticks"),
 )
 
@@ -102,6 +109,7 @@ pending_exit = Table(
     Column("wall_ns", BigInteger, nullable=False),
     Column("code", Integer, nullable=False),
     Column("worker", Boolean, nullable=False, default=False, server_default=false()),
+    Index(None, "pid", "start_ticks"),
 )
 
 #: What a master sent to a worker that has no row yet; see ``journal.format.Signal``.
@@ -115,6 +123,7 @@ pending_signal = Table(
     Column("signal", Integer, nullable=False),
     Column("reason", Integer, nullable=False),
     Column("timeout_ns", BigInteger),
+    Index(None, "pid", "start_ticks"),
 )
 
 #: A path with its variable parts folded, such as ``/order/{int}``; ``kind`` is http or websocket.
@@ -205,7 +214,6 @@ request = Table(
     # would be taken for lists, and lead through the rows of all other applications.
     Index("ix_request_listing", "outcome", "application_id", "begun_ns", "duration_ns", *_LISTED),
     Index("ix_request_duration", "application_id", "outcome", "duration_ns", "begun_ns", *_LISTED),
-    Index(None, "incident_id"),
 )
 
 #: What is searched, without the stacks that lie between the wide rows. For SQLite alone: others
@@ -216,29 +224,47 @@ Index(
     *[request.c[name] for name in (*_LISTED, *SEARCHED)],
 ).ddl_if(dialect="sqlite")
 
-#: The requests of a worker that are open: few, and looked for at every reading.
-Index(
-    "ix_request_open",
-    request.c.worker_id,
-    request.c.seq,
-    sqlite_where=request.c.outcome == OPEN,
-    postgresql_where=request.c.outcome == OPEN,
+
+def _of_few(name: str, columns: Sequence[Column[Any]], where: ColumnElement[bool]) -> Index:
+    """An index of a few rows only: the others cost nothing when they are stored."""
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+#: The requests of a worker that are open, looked for at every reading, or were when it died.
+_of_few(
+    "ix_request_unended",
+    [request.c.worker_id, request.c.outcome, request.c.seq],
+    or_(request.c.outcome == OPEN, request.c.outcome == UNFINISHED),
+)
+#: The last errors of a worker, of which its death may tell.
+_of_few(
+    "ix_request_failed",
+    [request.c.worker_id, request.c.begun_ns, request.c.place],
+    request.c.outcome == FAILED,
+)
+#: What was in flight in an incident, and on which routes.
+_of_few(
+    "ix_request_incident",
+    [request.c.incident_id, request.c.begun_ns, request.c.route_id],
+    request.c.incident_id.is_not(None),
 )
 
 #: Raw rows of ordinary requests: appended in the order of storing, deleted from the front when
 #: their time is over. ``raw`` holds the six texts of the begin record as they stood in the
-#: journal (see ``texts_of``).
+#: journal (see ``texts_of``). Without foreign keys: each row would look up two, and each worker
+#: that leaves the store would read all of these rows.
 ordinary_request = Table(
     "ordinary_request",
     metadata,
     Column("id", _BigId, primary_key=True),
     Column("begun_ns", BigInteger, nullable=False),
     Column("duration_ns", BigInteger, nullable=False),
-    Column("route_id", ForeignKey("route.id"), nullable=False),
-    Column("worker_id", ForeignKey("worker.id"), nullable=False),
+    Column("route_id", Integer, nullable=False),
+    Column("worker_id", Integer, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("status", Integer),
     Column("raw", LargeBinary, nullable=False),
+    Index(None, "route_id"),
 )
 
 

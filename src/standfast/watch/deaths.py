@@ -63,7 +63,10 @@ def bury(
 
 
 def learn(connection: Connection, worker_id: int, facts: Sequence[Fact], rollups: Rollups) -> None:
-    """Enters facts about a dead worker and concludes it: anew, where that had been done."""
+    """Enters facts about a dead worker and concludes it: anew, where that had been done. Nothing
+    is left to learn of one that has left the store meanwhile."""
+    if connection.execute(select(worker.c.id).where(worker.c.id == worker_id)).first() is None:
+        return
     add_facts(connection, worker_id, facts)
     ended = next((fact.data for fact in facts if fact.kind == EXIT), None)
     if ended is not None:

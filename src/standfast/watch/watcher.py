@@ -20,7 +20,7 @@ from .faults import is_store_away, said
 from .hangs import Hangs, Watched
 from .intake import Intake, Progress
 from .liveness import Liveness
-from .retention import expire
+from .retention import Retention
 from .settings import Settings
 from .workers import Overtaken
 
@@ -59,6 +59,7 @@ class Watcher:
         self._hangs = Hangs()
         sources = [*all_collectors(self._settings), self._hangs.stacks]
         self._observer = Observer(sources, self._settings.sample_s)
+        self._retention = Retention(self._settings)
         self._housekeeping_at = 0.0
         self._hangs_at = 0.0
         self.intake = Intake(
@@ -153,7 +154,7 @@ class Watcher:
             self._warn(f"{what}: {type(error).__name__}: {said(error)}; watching goes on")
 
     def _keep_house(self) -> None:
-        """What time brings: torn requests fail, ordinary ones leave the store."""
+        """What time brings: torn requests fail, and what is over leaves the store."""
         now = time.monotonic()
         if now < self._housekeeping_at:
             return
@@ -192,9 +193,8 @@ class Watcher:
         )
 
     def _expire(self) -> bool:
-        with writing(self._engine) as connection:
-            keep_ns = int(self._settings.keep_ordinary_s * 1e9)
-            return expire(connection, keep_ns, time.time_ns())
+        reading = [worker.source.worker_id for worker in self.intake.workers.values()]
+        return self._retention.step(self._engine, reading)
 
     def _warn(self, words: str) -> None:
         # File names are anybody's words: nothing in them may act on a terminal.

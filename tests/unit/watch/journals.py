@@ -84,7 +84,11 @@ class House:
         self.folder = place / "journal"
         self.folder.mkdir(exist_ok=True)
         self.url = str(place / "store.db")
-        self.settings = settings or Settings(keep_ordinary_s=1e9)
+        # Clocks of these journals may be anything.
+        self.settings = settings or Settings(
+            keep_ordinary_s=1e9, keep_slow_s=1e10, keep_failed_s=1e10, keep_incidents_s=1e10,
+            keep_minutes_s=1e10, keep_hours_s=1e10, keep_days_s=1e10,
+        )  # fmt: skip
         self.warnings: list[str] = []
         self.engine: Engine = open_store(self.url)
         self.watcher = self.new_watcher()
