@@ -50,15 +50,18 @@ class SegmentReader:
     ``header`` is None where the file does not start with a sound one; nothing is read then.
     ``offset`` is where the next reading goes on, ``ended`` says that the writer has finished
     this segment, ``damaged`` counts the stretches and ``damaged_bytes`` the bytes passed over.
+    ``owner`` is the user to whom the file belongs: what it says is that user's word.
     """
 
     def __init__(self, path: str, offset: int = 0) -> None:
         """Opens a regular file. Raises OSError where there is none that may be read."""
         # A journal folder may belong to another user: follow no link, wait for no pipe.
         self._fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+        status = os.fstat(self._fd)
+        if not stat.S_ISREG(status.st_mode):
             os.close(self._fd)
             raise OSError(22, "not a regular file", path)
+        self.owner = status.st_uid
         self.header: Optional[Header] = unpack_header(os.pread(self._fd, HEADER_LIMIT, 0))
         self.offset = max(offset, self.header.size) if self.header else 0
         self.ended = False

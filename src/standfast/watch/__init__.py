@@ -34,9 +34,9 @@ def watch(
     each batch. Raises StandfastError where the folder or the store cannot be used or another
     watcher has the folder. The watcher that is returned tells what was done.
     """
-    with watching(journal):
+    with watching(journal) as is_ours:
         engine = open_store(store_url)
-        watcher = Watcher(journal, engine, settings, warn=warn, progress=progress)
+        watcher = Watcher(journal, engine, settings, warn=warn, progress=progress, is_ours=is_ours)
         try:
             if once:
                 watcher.drain_patiently()

@@ -101,7 +101,9 @@ def _recorder(journal: str) -> list[Finding]:
             header = segment.header
             lost = max(lost, header.lost)
             segment.close()
-        process = Process.of(header) if worker.numbers and not isinstance(segment, str) else None
+        process = None
+        if worker.numbers and not isinstance(segment, str):
+            process = Process.of(header, segment.owner)
         if process and header.server and liveness.states([process])[process] == ALIVE:
             key = (header.app, header.server)
             servers[key] = servers.get(key, 0) + 1

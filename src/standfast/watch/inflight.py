@@ -17,7 +17,7 @@ from standfast.journal.reader import SegmentReader
 from standfast.store.tables import OPEN, application, request, worker
 
 from .folder import WorkerFiles, open_segment, scan
-from .liveness import ALIVE, Liveness, Process
+from .liveness import ALIVE, FOREIGN, Liveness, Process
 
 RUNNING = "running"
 #: The response is complete and the application's code still runs.
@@ -61,22 +61,22 @@ def in_flight(journal: str, app: str | None = None, engine: Engine | None = None
     liveness = Liveness(limit=0)
     found: list[InFlight] = []
     for files in scan(journal, lambda _: None).values():
-        header = _header(files)
+        header, owner = _header(files)
         if header is None or (app is not None and header.app != app):
             continue
-        process = Process.of(header)
-        if liveness.states([process])[process] == ALIVE:
+        process = Process.of(header, owner)
+        if liveness.states([process])[process] in (ALIVE, FOREIGN):
             found += _of_worker(files, header, engine)
     return sorted(found, key=lambda one: one.begun_ns)
 
 
-def _header(files: WorkerFiles) -> Header | None:
+def _header(files: WorkerFiles) -> tuple[Header | None, int]:
     for number in reversed(files.numbers):
         segment = open_segment(files, number)
         if isinstance(segment, SegmentReader):
             segment.close()
-            return segment.header
-    return None
+            return segment.header, segment.owner
+    return None, 0
 
 
 def _of_worker(files: WorkerFiles, header: Header, engine: Engine | None) -> Iterator[InFlight]:

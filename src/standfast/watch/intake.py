@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Engine
 
@@ -26,7 +26,7 @@ from .batch import Batch
 from .evidence import Death, Living, Observer
 from .faults import is_store_away, said
 from .folder import WorkerFiles, delete, read_fault, scan
-from .liveness import DEAD, HIDDEN, Liveness
+from .liveness import DEAD, FOREIGN, HIDDEN, Liveness
 from .quarantine import Quarantine
 from .register import Register
 from .rollups import Rollups
@@ -176,6 +176,14 @@ class Intake:
         for worker in self.workers.values():
             state = states[worker.process]
             worker.dead = state == DEAD
+            if state == FOREIGN:
+                worker.foreign = True
+                self._quarantine.note(
+                    worker.files.segment(worker.read_segment),
+                    f"names process {worker.process.pid}, which is not of user"
+                    f" {worker.process.owner}, to whom the file belongs; its requests are kept,"
+                    " the process is not looked at",
+                )
             if state == HIDDEN:
                 self._warn(
                     f"{worker.files.folder.name}: workers run in another pid namespace, so their"
@@ -198,7 +206,12 @@ class Intake:
             elif key not in self._aside and self._unreadable.get(key) != files.numbers:
                 new = self._add(key, files) or new
         for key, worker in self.workers.items():
-            if key not in found:
+            if key not in found and worker.files.numbers:
+                self._quarantine.note(
+                    worker.files.folder,
+                    f"the journal of process {worker.process.pid} has been deleted, and not by"
+                    " this watcher: what it had not read yet is lost",
+                )
                 worker.files = worker.files._replace(numbers=[])
         if new and self._progress and not self._total_bytes:
             self._total_bytes = self._bytes_left()
@@ -216,10 +229,23 @@ class Intake:
         if isinstance(worker, Worker):
             self.workers[key] = worker
             self._quarantine.discard(first)
+            self._look_at_owner(worker)
             return True
         self._quarantine.add(first, worker)
         self._unreadable[key] = files.numbers
         return False
+
+    def _look_at_owner(self, worker: Worker) -> None:
+        """Who has the folder can delete what lies in it and write in the application's name."""
+        owner = worker.process.owner
+        with suppress(OSError):
+            has_it = worker.files.folder.stat().st_uid
+            if has_it not in (0, owner) and owner != 0:
+                self._quarantine.note(
+                    worker.files.folder,
+                    f"belongs to user {has_it}, who can delete the journals of user {owner} in"
+                    f" it; `chown {owner}` it",
+                )
 
     def _set_aside(self, key: _Key, files: WorkerFiles, error: Exception) -> None:
         worker = self.workers.pop(key, None)
@@ -311,6 +337,8 @@ class Intake:
 
     def _facts_of(self, dead: Worker) -> list[Fact]:
         """What is to be seen of a death; asked for before the store is locked."""
+        if dead.foreign:
+            return []
         alive_ns = dead.source.last_seen_ns
         died_ns = self._liveness.died_ns(dead.process) or alive_ns
         pid = self._liveness.pid(dead.process)

@@ -1,7 +1,10 @@
-"""Whether the process that wrote a journal still lives.
+"""Whether the process that wrote a journal still lives, and whether it may be looked at.
 
 A pid alone says nothing: numbers are used again. A process is named by the boot of its host, its
 pid and its start, in clock ticks since that boot (proc(5), field 22 of stat).
+
+Nor does a journal: whoever writes one can name any process in it. The watcher often runs as root
+and sees more than they do, so it looks only at processes of the user to whom the file belongs.
 """
 
 from __future__ import annotations
@@ -20,25 +23,42 @@ ALIVE = "alive"
 DEAD = "dead"
 #: The process lives in a namespace that cannot be looked into from here.
 HIDDEN = "hidden"
+#: The process lives, and belongs to another user than the journal that names it.
+FOREIGN = "foreign"
 
 #: The first pid namespace, in which every process of the host can be seen (linux/proc_ns.h).
 _FIRST_PID_NAMESPACE = 0xEFFFFFFC
+#: A wall clock may have been set by so much between a start and a first segment, in seconds.
+_CLOCK_S = 2.0
 
 
 class Process(NamedTuple):
-    """A process, by the names that its own pid namespace knows it under."""
+    """A process, by the names that its own pid namespace knows it under.
+
+    ``start_ticks`` are 0 where the process could not ask for its own: then it is the one of that
+    pid that had been started by ``written_ns``, when it wrote that. ``owner`` is the user who
+    says all this, None where that is the watcher itself.
+    """
 
     host: str
     boot_id: str
     pid_namespace: int
     pid: int
     start_ticks: int
+    written_ns: int = 0
+    owner: int | None = None
 
     @classmethod
-    def of(cls, header: Header) -> Process:
-        """The process that wrote a segment."""
+    def of(cls, header: Header, owner: int) -> Process:
+        """The process that wrote a segment, which belongs to the user ``owner``."""
         return cls(
-            header.host, header.boot_id, header.pid_namespace, header.pid, header.start_ticks
+            header.host,
+            header.boot_id,
+            header.pid_namespace,
+            header.pid,
+            header.start_ticks,
+            0 if header.start_ticks else header.wall_ns,
+            owner,
         )
 
 
@@ -61,7 +81,7 @@ class Liveness:
         self._poll = select.poll()
 
     def states(self, processes: Iterable[Process]) -> dict[Process, str]:
-        """ALIVE, DEAD or HIDDEN for each process."""
+        """ALIVE, DEAD, HIDDEN or FOREIGN for each process."""
         self.wait(0)
         states = {}
         foreign = []
@@ -69,7 +89,7 @@ class Liveness:
             if process in self._died_ns:
                 states[process] = DEAD
             elif process in self._fds:
-                states[process] = ALIVE
+                states[process] = ALIVE if self._is_still_owned(process) else FOREIGN
             elif process.boot_id and process.boot_id != self._boot_id:
                 states[process] = DEAD
             elif process.pid_namespace in (self._pid_namespace, 0):
@@ -117,10 +137,11 @@ class Liveness:
     def _look(self, process: Process, pid: int) -> str:
         fd = _pidfd(pid) if len(self._fds) < self._limit else None
         # Asked for after the descriptor was opened: if the start is right, so is the descriptor.
-        if not _is_running(pid, process.start_ticks):
+        state = _state(pid, process)
+        if state != ALIVE:
             if fd is not None:
                 os.close(fd)
-            return self._dead(process)
+            return self._dead(process) if state == DEAD else state
         self._alive.add(process)
         self._pids[process] = pid
         if fd is not None:
@@ -128,6 +149,14 @@ class Liveness:
             self._watched[fd] = process
             self._poll.register(fd, select.POLLIN)
         return ALIVE
+
+    def _is_still_owned(self, process: Process) -> bool:
+        """Whether a process that is watched has not become another user's, as by sudo(8)."""
+        if process.owner in (None, 0) or _owner(self._pids[process]) in (None, process.owner):
+            return True
+        self._let_go(process)
+        self._pids.pop(process, None)
+        return False
 
     def _dead(self, process: Process) -> str:
         self._let_go(process)
@@ -151,15 +180,45 @@ def _pidfd(pid: int) -> int | None:
         return None
 
 
-def _is_running(pid: int, start_ticks: int) -> bool:
+def _state(pid: int, process: Process) -> str:
+    """ALIVE, FOREIGN or DEAD, of the process that goes by the number ``pid`` here."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        if int(stat[19]) != start_ticks:
-            return False
         # A zombie has no memory left to write from, unless only its first thread has ended.
-        return stat[0] not in (b"Z", b"X") or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+        if stat[0] in (b"Z", b"X") and len(list(Path(f"/proc/{pid}/task").iterdir())) <= 1:
+            return DEAD
+        if not _started_right(int(stat[19]), process):
+            return DEAD
+        return ALIVE if _is_owned(pid, process.owner) else FOREIGN
     except (OSError, IndexError, ValueError):
-        return False
+        return DEAD
+
+
+def _started_right(ticks: int, process: Process) -> bool:
+    if process.start_ticks:
+        return ticks == process.start_ticks
+    booted_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    started_s = booted_s + ticks / os.sysconf("SC_CLK_TCK")
+    return started_s <= process.written_ns / 1e9 + _CLOCK_S
+
+
+def _is_owned(pid: int, owner: int | None) -> bool:
+    """Whether all user ids of a process (real, effective, saved) are its owner's. Root may speak
+    of any process: a worker may have made its journal before it gave up root's rights."""
+    if owner in (None, 0):
+        return True
+    for line in Path(f"/proc/{pid}/status").read_bytes().splitlines():
+        if line.startswith(b"Uid:"):
+            return {int(uid) for uid in line.split()[1:4]} == {owner}
+    return False
+
+
+def _owner(pid: int) -> int | None:
+    """The effective user of a process; None where there is none."""
+    try:
+        return Path(f"/proc/{pid}").stat().st_uid
+    except OSError:
+        return None
 
 
 def _processes_of_other_namespaces() -> dict[tuple[int, int], list[int]]:

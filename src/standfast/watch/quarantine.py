@@ -33,6 +33,7 @@ class Quarantine:
         self._journal = journal
         self._warn = warn
         self._reasons: dict[str, str] = {}
+        self._notes: dict[str, str] = {}
         #: What the file says; of a new watcher, whatever the one before it had to say.
         self._written: dict[str, str] | None = None
 
@@ -42,6 +43,12 @@ class Quarantine:
             self._reasons[str(path)] = reason
         self._warn(f"{path}: {reason}; left alone")
 
+    def note(self, path: Path, what: str) -> None:
+        """Lists what somebody should look at, though it is read."""
+        if str(path) in self._notes or len(self._notes) < _MOST_LISTED:
+            self._notes[str(path)] = what
+        self._warn(f"{path}: {what}")
+
     def discard(self, path: Path) -> None:
         """It is there no more, or can be read after all."""
         self._reasons.pop(str(path), None)
@@ -50,15 +57,16 @@ class Quarantine:
         """Writes the list down, where it has changed."""
         for path in [path for path in self._reasons if not os.path.lexists(path)]:
             del self._reasons[path]
-        if self._reasons == self._written:
+        listed = self._notes | self._reasons
+        if listed == self._written:
             return
-        self._written = dict(self._reasons)
-        text = json.dumps(sorted(self._reasons.items()))
+        self._written = listed
+        text = json.dumps(sorted(listed.items()))
         place = Path(self._journal, _NAME)
         draft = Path(self._journal, f"{_NAME}.{os.getpid()}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            if not self._reasons:
+            if not listed:
                 place.unlink(missing_ok=True)
                 return
             with suppress(FileNotFoundError):

@@ -44,13 +44,13 @@ class Register:
             if isinstance(segment, SegmentReader):
                 segment.close()
                 if segment.header is not None and len(segment.header.app) <= NAME_LIMIT:
-                    return self._worker(files, segment.header)
+                    return self._worker(files, segment.header, segment.owner)
                 trouble = "the application's name is too long"
             else:
                 trouble = segment
         return trouble
 
-    def _worker(self, files: WorkerFiles, header: Header) -> Worker:
+    def _worker(self, files: WorkerFiles, header: Header, owner: int) -> Worker:
         app = self._applications.get(header.app)
         if app is None:
             app = self._applications[header.app] = self._application(header.app)
@@ -65,7 +65,7 @@ class Register:
                 slow_ns=app.slow_ns,
                 last_seen_ns=row.last_seen_ns,
             ),
-            process=Process.of(header),
+            process=Process.of(header, owner),
             files=files,
             read_segment=row.read_segment,
             read_offset=row.read_offset,

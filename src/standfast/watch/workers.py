@@ -44,6 +44,8 @@ class Worker:
     damaged: int
     damaged_bytes: int
     dead: bool = False
+    #: It names a process of another user, into which nobody looks for it.
+    foreign: bool = False
     changed: bool = False
     #: Up to when (ns) requests may have ended in a segment that had to give way unread, see
     #: ``journal.limit``: every request in it had ended well, and no more is known of them.
@@ -157,6 +159,10 @@ class Worker:
         self.unread_ns = max(self.unread_ns, min(until_ns, MOST))
         self.changed = True
 
+    def _may_speak(self, owner: int) -> bool:
+        """Root may have given up its rights between two segments, and may write where it likes."""
+        return owner in (0, self.process.owner) or self.process.owner == 0
+
     def _has_successor(self) -> bool:
         for number in self.files.numbers:
             if number > self.read_segment:
@@ -171,6 +177,9 @@ class Worker:
         while (number := self.files.next_segment(wanted)) is not None:
             offset = self.read_offset if number == self.read_segment else 0
             segment = open_segment(self.files, number, offset)
+            if isinstance(segment, SegmentReader) and not self._may_speak(segment.owner):
+                segment.close()
+                segment = f"belongs to user {segment.owner}, and the journal to another"
             if isinstance(segment, SegmentReader):
                 self._reader = segment
                 if number > wanted and segment.header is not None:
