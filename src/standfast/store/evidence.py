@@ -59,8 +59,12 @@ EXIT = "exit"
 #: The traceback that faulthandler wrote. data: ``signal``, ``thread`` (of the crash, as an int).
 TRACEBACK = "traceback"
 #: The kernel killed this process for want of memory. data: ``victim_pid``, ``rss_bytes``,
-#: ``scope`` ("cgroup" or "host"), ``cgroup``.
+#: ``scope`` ("cgroup" or "host"), ``cgroup``, ``limit_bytes`` (what that group may use, null where
+#: the kernel did not tell), ``largest``: [[name, bytes], …] of the largest processes then.
 OOM_KILL = "oom_kill"
+#: The same happened to a process that this worker had started, or one that such a process had
+#: started; not to the worker itself. data: as above, and ``name``.
+DESCENDANT_OOM_KILL = "descendant_oom_kill"
 #: The same happened to a process that is none of the application's, on this host or in this
 #: cgroup. data: as above, and ``name``.
 NEIGHBOUR_OOM_KILL = "neighbour_oom_kill"
@@ -119,9 +123,9 @@ DATABASE_DOWN = "database_down"
 SERVICE = "service"
 
 KINDS = (
-    EXIT, TRACEBACK, OOM_KILL, NEIGHBOUR_OOM_KILL, OOM_COUNTER, HOST_MEMORY, CURVE, TIMEOUT,
-    MASTER_SIGNAL, PARENT_EXIT, HANG, STACK, LOG, START_FAILURE, HOST_RESTART, DISK_FULL,
-    DISK_READ_ONLY, NO_FILES, NO_PROCESSES, LOAD, CLOCK_JUMP, DATABASE_DOWN, SERVICE,
+    EXIT, TRACEBACK, OOM_KILL, DESCENDANT_OOM_KILL, NEIGHBOUR_OOM_KILL, OOM_COUNTER, HOST_MEMORY,
+    CURVE, TIMEOUT, MASTER_SIGNAL, PARENT_EXIT, HANG, STACK, LOG, START_FAILURE, HOST_RESTART,
+    DISK_FULL, DISK_READ_ONLY, NO_FILES, NO_PROCESSES, LOAD, CLOCK_JUMP, DATABASE_DOWN, SERVICE,
 )  # fmt: skip
 
 #: Texts are kept up to so many characters.

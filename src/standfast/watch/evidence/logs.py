@@ -10,6 +10,7 @@ from pathlib import Path
 from standfast.store.evidence import TEXT_LIMIT, Fact, Source
 
 from .collector import Death, Living
+from .later import Later
 from .log_lines import Entry, LogReader
 from .tail import Tail
 
@@ -22,6 +23,10 @@ _BEFORE_NS = 5_000_000_000
 _AFTER_NS = 10_000_000_000
 
 
+#: How long a log is waited for, in seconds; what it says later is taken in at the next look.
+_PATIENCE_S = 0.2
+
+
 class Logs:
     """Follows logs and keeps what they say of single processes."""
 
@@ -29,12 +34,13 @@ class Logs:
         self._logs = [(path, Tail(Path(path)), LogReader()) for path in paths]
         self._entries: OrderedDict[int, deque[tuple[str, int, Entry]]] = OrderedDict()
         self._count = 0
+        self._readings: dict[str, Later[tuple[list[bytes], bool]]] = {}
 
     def look(self, living: Sequence[Living]) -> None:
         """Reads what has been added."""
         now_ns = time.time_ns()
         for path, tail, reader in self._logs:
-            lines, old = tail.lines()
+            lines, old = self._read(path, tail)
             for line in lines:
                 entry = reader.read(line)
                 if entry is None:
@@ -65,6 +71,14 @@ class Logs:
         """Closes all logs."""
         for _, tail, _ in self._logs:
             tail.close()
+
+    def _read(self, path: str, tail: Tail) -> tuple[list[bytes], bool]:
+        # A log may lie on a file system that does not answer: then nothing more is asked of it.
+        reading = self._readings.pop(path, None) or Later(tail.lines)
+        lines = reading.result(_PATIENCE_S)
+        if not reading.is_done:
+            self._readings[path] = reading
+        return lines or ([], False)
 
     def _keep(self, path: str, at_ns: int, entry: Entry) -> None:
         # Two entries of the same second are two facts.

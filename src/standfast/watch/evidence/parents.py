@@ -10,7 +10,6 @@ import select
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from standfast.journal import identity
 from standfast.store.evidence import PARENT_EXIT, Fact, Source
@@ -19,6 +18,7 @@ from standfast.watch.liveness import Process
 
 from .collector import Death, Living
 from .exits import exit_status
+from .family import parent_of
 
 #: So many parents are watched at most.
 _MOST = 256
@@ -84,7 +84,7 @@ class Parents:
 
     def _parent_of(self, pid: int) -> _Parent | None:
         """None for an orphan: whoever took it in knows nothing of it."""
-        number = _parent_pid(pid)
+        number = parent_of(pid)
         if number <= 1:
             return None
         key = number, identity.start_ticks(number)
@@ -94,7 +94,7 @@ class Parents:
             except (OSError, AttributeError):
                 return None
             # Its number was not given to another in between, if it is still the parent.
-            if _parent_pid(pid) != number:
+            if parent_of(pid) != number:
                 os.close(fd)
                 return None
             self._parents[key] = _Parent(number, fd)
@@ -110,12 +110,3 @@ def _see(parent: _Parent) -> None:
         parent.ended_ns = time.time_ns()
     if parent.status is None:
         parent.status = exit_status(parent.fd)
-
-
-def _parent_pid(pid: int) -> int:
-    try:
-        # The command's name, in brackets, may itself hold brackets and spaces.
-        stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return int(stat[1])
-    except (OSError, IndexError, ValueError):
-        return 0

@@ -84,9 +84,13 @@ def _budget(seen: Readings, killed: Fact | None) -> float | None:
     totals = [
         n for f in seen.case.all(evidence.HOST_MEMORY) if (n := number(f.data, "total_bytes"))
     ]
-    if killed is not None and killed.data.get("scope") == "host":
+    scope = killed.data.get("scope") if killed is not None else None
+    if killed is not None and (limit := number(killed.data, "limit_bytes")):
+        limits.append(limit)
+    if scope == "host":
         return totals[-1] if totals else None
-    known = limits + totals
+    # What the machine has says nothing of a group that had used up its own.
+    known = limits if scope == "cgroup" else limits + totals
     return min(known) if known else None
 
 
