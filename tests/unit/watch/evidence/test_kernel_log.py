@@ -96,7 +96,8 @@ def test_the_kill_of_a_process_that_the_worker_had_started_is_a_fact_of_its_own(
     tmp_path: Path,
 ) -> None:
     """Two generations down, and of an orphan: the one between has ended."""
-    code = "import subprocess as s; p = s.Popen(['sleep', '600'], stdout=s.DEVNULL); print(p.pid, flush=True); input()"
+    code = "import subprocess as s\n"
+    code += "print(s.Popen(['sleep', '600'], stdout=s.DEVNULL).pid, flush=True); input()"
     child = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
