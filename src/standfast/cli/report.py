@@ -245,13 +245,17 @@ def _in_flight(arguments: argparse.Namespace) -> int:
     from standfast.diagnose import shapes
     from standfast.store import open_store
     from standfast.watch.inflight import in_flight
+    from standfast.watch.proxies import Proxies
 
     settings = options.settings(arguments)
     engine = None
     with suppress(StandfastError):  # the journals themselves say what is in flight
         engine = open_store(settings.store, create=False)
     try:
-        found = in_flight(settings.journal, options.given_app(arguments), engine)
+        proxies = Proxies(
+            settings.trusted_proxies, settings.proxy_hops, truncated=settings.truncate_clients
+        )
+        found = in_flight(settings.journal, options.given_app(arguments), engine, proxies)
     except OSError as error:
         raise StandfastError(
             f"journal folder {settings.journal}: {error.strerror}; name another with --journal"
