@@ -34,7 +34,6 @@ class Register:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
-        self._proxies = settings.proxies()
         self._applications: dict[str, _Application] = {}
 
     def worker(self, files: WorkerFiles) -> Worker | str:
@@ -65,7 +64,6 @@ class Register:
                 websocket=app.websocket,
                 slow_ns=app.slow_ns,
                 last_seen_ns=row.last_seen_ns,
-                proxies=self._proxies if self._proxies.any else None,
             ),
             process=Process.of(header, owner),
             files=files,

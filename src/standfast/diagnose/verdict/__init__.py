@@ -5,8 +5,9 @@ docs/verdicts.md lists the causes, what each needs and what refutes it.
 
 from __future__ import annotations
 
-from .case import Case, Unfinished, load
+from .case import Case, Unfinished
 from .causes import CAUSES, PARTIES, Cause
+from .loading import load
 from .period import Judged, PeriodVerdict, combine, period_verdict
 from .verdict import Verdict, judge, verdicts
 

@@ -27,7 +27,7 @@ _LIST = (
         "app_crash",
         APPLICATION,
         "The application crashed in compiled code: its own, or that of a library it uses.",
-        "Look at the traceback's first lines, repeat the request on a private copy, and mend or "
+        "Look at the traceback's first lines, repeat the request on a private copy, and fix or "
         "update the compiled module that it names.",
         (
             "Another process sent the signal: an audit record of kill(2) with this pid.",
@@ -65,8 +65,8 @@ _LIST = (
     Cause(
         "app_start_failure",
         APPLICATION,
-        "The application failed while it was starting, before it had served any request.",
-        "Read the exception in the server's log and mend the import, setting or code that it "
+        "The application failed while it was starting: no request of this worker was recorded.",
+        "Read the exception in the server's log and fix the import, setting or code that it "
         "names; try the start before a release goes live.",
         (
             "The same revision starts on another server with the same settings.",
@@ -76,8 +76,9 @@ _LIST = (
     Cause(
         "app_timeout",
         APPLICATION,
-        "A request took longer than the server allows, so the server killed the worker.",
-        "Mend what the stack shows: an endless loop, a lock that is never released, a wait "
+        "The application did not come back for longer than the server allows, so the server killed "
+        "the worker.",
+        "Fix what the stack shows: an endless loop, a lock that is never released, a wait "
         "without a time limit. What must take long belongs in a background job.",
         (
             "Other services that this one waits for were away at that time.",
@@ -88,8 +89,9 @@ _LIST = (
         "app_hang",
         APPLICATION,
         "A request hung: the worker lived on and did not come back to it.",
-        "Mend what the stack shows: an endless loop, a lock that is never released, a wait "
-        "without a time limit. Set a time-out in the server, so that a hang ends by itself.",
+        "Fix what the stack shows: an endless loop, a lock that is never released, a wait without "
+        "a time limit. A time-out of the server ends a hang only where it counts each request: "
+        "gunicorn's sync workers, uWSGI's harakiri; with threads or an event loop it does not.",
         (
             "The request is meant to stay open that long.",
             "Other services that this one waits for were away at that time.",
@@ -113,7 +115,7 @@ _LIST = (
     Cause(
         "platform_memory",
         PLATFORM,
-        "The machine ran out of memory because of others, and the kernel killed this worker.",
+        "Memory ran out because of other processes, and this worker was killed for it.",
         "Give the application a memory guarantee of its own, limit the neighbours, or move them; "
         "the process that was large is named in the evidence where the kernel told it.",
         ("The curve of the worker's own memory rises steeply up to its end.",),
@@ -173,7 +175,7 @@ _LIST = (
     Cause(
         "operator_stop",
         OPERATOR,
-        "The service was stopped or restarted, and requests in flight were cut off.",
+        "The service, or this worker of it, was told to stop; what was in flight was cut off.",
         "Let a deploy wait for requests in flight: a longer graceful time-out, and no new "
         "requests to a worker that is to stop.",
         (
@@ -195,10 +197,30 @@ _LIST = (
     Cause(
         "operator_reload",
         OPERATOR,
-        "The server was reloaded, or replaced the worker as it is set to, and requests in flight "
-        "were cut off.",
+        "The server was reloaded, or replaced the worker as it is set to; what was in flight was "
+        "cut off.",
         "Let a reload wait for requests in flight: a longer graceful time-out.",
         ("The server's log shows no reload at that time.",),
+    ),
+    Cause(
+        "client_slow",
+        OPERATOR,
+        "The server waited for a client that sent, or took, nothing: a connection opened ahead, "
+        "half a request, a slow upload or download.",
+        "Put a proxy that buffers requests and responses (nginx, Apache, HAProxy) before a server "
+        "whose workers wait for one client each, or use workers that do not: gunicorn's gthread "
+        "or an event loop. The application has no part in it.",
+        (
+            "A stack of that time stands in the application's own code.",
+            "The worker was computing.",
+        ),
+    ),
+    Cause(
+        "server_shutdown",
+        UNDETERMINED,
+        "The server stopped all of its workers, because one of them had ended badly.",
+        "Look at the incident of the worker that ended first: that one has a cause of its own.",
+        ("The server's log names another reason for its stop.",),
     ),
     Cause(
         UNDETERMINED,

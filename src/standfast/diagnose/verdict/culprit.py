@@ -8,9 +8,10 @@ from standfast.store import evidence
 
 from .case import Case, Unfinished
 from .causes import APPLICATION, Cause
-from .finding import CERTAIN, STRONG, confidence_at
+from .finding import CERTAIN, LIKELY, STRONG, confidence_at
 from .readings import Readings, number
-from .rules.shared import memory
+from .rules.memory_use import memory
+from .stacks import Stack, stacks_of
 
 #: A request is taken for the one in which memory grew if it began at most so long before the
 #: last sample that was still low.
@@ -37,17 +38,24 @@ def culprit(seen: Readings, cause: Cause, confidence: float) -> Culprit | None:
         return None
     case = seen.case
     certain = confidence_at(CERTAIN)
-    if cause.name in ("app_crash", "app_stack_overflow") and (struck := _crashing(case)):
-        words = "The crash struck in the thread of this request (faulthandler)."
-        return Culprit(struck, certain, words)
-    torn = [request for request in case.requests if request.aborted]
+    elsewhere = False
+    if cause.name in ("app_crash", "app_stack_overflow"):
+        struck = _struck(case)
+        if struck is not None and (found := _in_thread(case, struck)):
+            why = "in the frame" if struck.slots else "in the thread"
+            words = f"The crash struck {why} of this request (faulthandler)."
+            return Culprit(found, certain, words)
+        # A thread that serves no request: one of its own, or one of a pool.
+        elsewhere = struck is not None
+    torn = [one.request for one in seen.torn if one.by_itself]
     if cause.name == "app_exit" and len(torn) == 1:
         return Culprit(torn[0], certain, "SystemExit tore this request out (journal).")
     if cause.name == "app_memory" and _was_large(seen):
         return None
-    if len(case.requests) == 1:
+    if len(case.requests) == 1 and not case.left_out:
+        probability = min(confidence, confidence_at(LIKELY)) if elsewhere else confidence
         words = "It was the only request in flight in this worker (journal)."
-        return Culprit(case.requests[0], confidence, words)
+        return Culprit(case.requests[0], probability, words)
     strong = min(confidence, confidence_at(STRONG))
     if cause.name in ("app_timeout", "app_hang") and (stuck := _stuck(seen)):
         return Culprit(stuck, strong, "It is the one that did not end, or whose stack was taken.")
@@ -61,10 +69,24 @@ def _only(found: list[Unfinished]) -> Unfinished | None:
     return found[0] if len(found) == 1 else None
 
 
-def _crashing(case: Case) -> Unfinished | None:
-    """The request of the thread in which the traceback says that the signal struck."""
-    threads = {number(f.data, "thread") for f in case.all(evidence.TRACEBACK)} - {None, 0}
-    return _only([request for request in case.requests if request.thread in threads])
+def _struck(case: Case) -> Stack | None:
+    """The thread in which a fatal signal struck, as its traceback has it."""
+    for fact in case.all(evidence.TRACEBACK):
+        thread = number(fact.data, "thread")
+        shown = next((stack for stack in stacks_of(fact) if stack.is_current), None)
+        if shown is not None or thread:
+            return shown or Stack(fact, int(thread or 0), True, (), ())
+    return None
+
+
+def _in_thread(case: Case, struck: Stack) -> Unfinished | None:
+    """The request that this thread was serving. Where many share a thread, the innermost frame of
+    the recorder tells; where there is none in sight, one of several is not named."""
+    if struck.slots:
+        return _only([one for one in case.requests if one.slot == struck.slots[0]])
+    if case.left_out or struck.is_idle_loop:
+        return None  # a loop may run a task of its own
+    return _only([one for one in case.requests if one.thread == struck.thread])
 
 
 def _was_large(seen: Readings) -> bool:
@@ -77,7 +99,11 @@ def _stuck(seen: Readings) -> Unfinished | None:
     """The request that a hang names, that has the thread of a stack, or is older than allowed."""
     case = seen.case
     named = {str(fact.data.get("request_id")) for fact in case.all(evidence.HANG)} - {"None"}
-    found = [one for one in case.requests if one.name in named or str(one.number) in named]
+    found = [one for one in case.requests if one.name in named]
+    if len(found) > 1 or (not found and any(stack.slots for stack in seen.stacks)):
+        # Many may wait for the one that runs: with one thread for all, that is the one in view.
+        running = [one for one in (found or case.requests) if _runs(seen, one)]
+        found = running or found
     if not found:
         threads = {number(f.data, "thread") for f in case.all(evidence.STACK)} - {None, 0}
         found = [one for one in case.requests if one.thread in threads]
@@ -87,6 +113,12 @@ def _stuck(seen: Readings) -> Unfinished | None:
             oldest_ns = case.died_ns - int(min(limits[0], 1e9) * 1e9)
             found = [one for one in case.requests if one.begun_ns <= oldest_ns]
     return _only(found)
+
+
+def _runs(seen: Readings, request: Unfinished) -> bool:
+    """Whether the frame of this request stands in a thread that serves many."""
+    stack = seen.stack_of(request)
+    return stack is not None and bool(stack.slots)
 
 
 def _greedy(seen: Readings) -> Unfinished | None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from enum import Enum
 
 from .causes import CAUSES, Cause
 from .readings import End, Readings, cite
 
 #: Words for how sure one may be. Of the verdicts given with one of these, about that share is
 #: meant to be right. Each fact that speaks against a verdict takes it one step down.
-CERTAIN, STRONG, LIKELY, WEAK = 0, 1, 2, 3
+CERTAIN, STRONG, LIKELY, WEAK, FAINT = 0, 1, 2, 3, 4
 LADDER = (0.99, 0.9, 0.75, 0.5, 0.3, 0.1)
 WORDS = ("certain", "strong", "likely", "weak", "faint", "faint")
+
+#: Exit codes of an orderly end; a shell gives 128 and the number of the signal.
+ORDERLY_CODES = frozenset({0, 130, 143})
+#: How a worker may end that was killed because it did not answer.
+TIMED_OUT = frozenset({"SIGKILL", "SIGABRT", "SIGTERM", "SIGQUIT", "SIGINT"})
 
 
 def confidence_at(step: int) -> float:
@@ -28,6 +34,14 @@ def word_for(confidence: float) -> str:
     return WORDS[-1]
 
 
+class Explains(Enum):
+    """What a finding explains: why a worker stopped answering, or how it ended. Only causes of the
+    same are rivals; one of each may both be true, and then they are told in their order."""
+
+    STALL = "stall"
+    END = "end"
+
+
 @dataclass
 class Finding:
     """One cause that may be it: its ``strength`` before anything speaks against it, and the
@@ -37,6 +51,7 @@ class Finding:
     strength: int
     supports: list[str] = field(default_factory=list)
     contradicts: list[str] = field(default_factory=list)
+    explains: Explains = Explains.END
 
     @property
     def confidence(self) -> float:
@@ -45,11 +60,19 @@ class Finding:
 
 
 def finding(
-    name: str, strength: int, supports: Collection[str], contradicts: Collection[str] = ()
+    name: str,
+    strength: int,
+    supports: Collection[str],
+    contradicts: Collection[str] = (),
+    explains: Explains = Explains.END,
 ) -> Finding:
     """A finding for the cause ``name``, each sentence once."""
     return Finding(
-        CAUSES[name], strength, list(dict.fromkeys(supports)), list(dict.fromkeys(contradicts))
+        CAUSES[name],
+        strength,
+        list(dict.fromkeys(supports)),
+        list(dict.fromkeys(contradicts)),
+        explains,
     )
 
 

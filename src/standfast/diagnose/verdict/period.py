@@ -13,9 +13,10 @@ from sqlalchemy import Engine, select
 from standfast.diagnose.words import moment
 from standfast.store.tables import application, incident
 
-from .case import Case, Unfinished, load
+from .case import Case, Unfinished
 from .causes import CAUSES, OPERATOR, PARTIES, PLATFORM, UNDETERMINED, Cause
 from .finding import LIKELY, WEAK, confidence_at
+from .loading import load
 from .verdict import Verdict, judge
 
 _EXAMPLES_EACH = 3
@@ -225,7 +226,8 @@ def _moment(ns: int | None) -> str | None:
 
 def _overall(causes: list[CauseCount]) -> tuple[str, float]:
     """The party to which the incidents are laid with the most confidence, if it is enough."""
-    total = sum(each.incidents for each in causes)
+    # What only followed from another incident says nothing of whose job it is.
+    total = sum(each.incidents for each in causes if each.cause.name != "server_shutdown")
     shares: dict[str, float] = defaultdict(float)
     for each in causes:
         if each.cause.party != UNDETERMINED:

@@ -15,7 +15,8 @@ from standfast.diagnose.words import moment
 from standfast.store import evidence
 from standfast.store.evidence import Fact, Source
 
-from .case import Case
+from .case import Case, Unfinished
+from .stacks import Frame, Stack, last_error, stacks_of
 
 #: Signals of the processor or of abort(3): the program itself did what must not be done.
 FATAL = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP"})
@@ -117,8 +118,19 @@ class Readings:
     @cached_property
     def exception(self) -> str | None:
         """The last exception that these texts name, such as ``ModuleNotFoundError: …``."""
-        found = _EXCEPTION.findall(self.texts)
-        return found[-1] if found else None
+        lines = self.texts[-_TEXT:].splitlines()
+        return next((found for line in reversed(lines) if (found := _exception_in(line))), None)
+
+    @cached_property
+    def torn(self) -> list[Torn]:
+        """The requests that an exception ended which is none of ``Exception``, where it is known:
+        such as SystemExit."""
+        return [Torn(r, *last_error(r.error)) for r in self.case.requests if r.aborted]
+
+    @cached_property
+    def hears_master(self) -> bool:
+        """Whether this worker's master is one whose reasons are recorded."""
+        return any(fact.source == Source.MASTER for fact in self.case.facts)
 
     @cached_property
     def _samples(self) -> list[tuple[float, list[Any]]]:
@@ -185,18 +197,61 @@ class Readings:
         return max(last - first, 0.0) / (first_s - last_s)
 
     @cached_property
-    def stack(self) -> tuple[Fact, str] | None:
-        """The innermost lines of the stack of the thread that matters, and the fact they are in."""
+    def burned_s(self) -> float | None:
+        """Seconds of processor time that the worker has used since the oldest request began."""
+        spent = [value for ago_s, value in self.column("cpu_s") if ago_s <= self.span_s]
+        return max(spent[-1] - spent[0], 0.0) if len(spent) > 1 else None
+
+    @cached_property
+    def stacks(self) -> list[Stack]:
+        """The threads that were shown, of the last time that they were."""
         # A master's time-out may end a worker with SIGABRT: the traceback then is its stack.
         kinds = [evidence.STACK] + [evidence.TRACEBACK] * self.stalled
         for fact in reversed(self.case.all(*kinds)):
-            wanted = {request.thread for request in self.case.requests if request.thread}
-            chosen = number(fact.data, "thread")
-            wanted |= {int(chosen)} if chosen is not None else set()
-            section = _section(fact.text, wanted)
-            if section:
-                return fact, section
+            if found := stacks_of(fact):
+                return found
+        return []
+
+    @cached_property
+    def stuck(self) -> list[Stack]:
+        """The threads that matter for why nothing came back: those of the requests that hung, or
+        else of all; the thread that the source itself points to, or the only one, where nothing was
+        in flight."""
+        hanging = {str(fact.data.get("request_id")) for fact in self.hangs}
+        requests = [r for r in self.case.requests if r.name in hanging] or self.case.requests
+        found = [stack for r in requests if (stack := self.stack_of(r)) is not None]
+        if not found:
+            chosen = {number(stack.fact.data, "thread") for stack in self.stacks} - {None, 0}
+            found = [s for s in self.stacks if s.thread in chosen or s.is_current]
+        if not found and len(self.stacks) == 1:
+            found = self.stacks
+        return list({id(stack): stack for stack in found}.values())[:_MOST_STACKS]
+
+    def stack_of(self, request: Unfinished) -> Stack | None:
+        """The thread that serves this request, where the stacks show it. Of many requests in one
+        thread, only the one whose frame stands in it."""
+        for stack in self.stacks:
+            if stack.slots:
+                if request.slot == stack.slots[0]:
+                    return stack
+            elif stack.thread and request.thread == stack.thread and not stack.is_idle_loop:
+                return stack
         return None
+
+
+class Torn(NamedTuple):
+    """A request that was torn out of the application: by which exception, raised where."""
+
+    request: Unfinished
+    exception: str
+    raised: Frame | None
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether code that is no server's raised SystemExit."""
+        return self.exception == "SystemExit" and not (
+            self.raised is None or self.raised.is_of_a_server
+        )
 
 
 #: Two samples of the watcher: the last one before a request may be that old.
@@ -204,9 +259,26 @@ _BEFORE_S = 1.0
 _SPAN_S = 60.0
 _BUSY_S = 5.0
 _LEAST_S = 0.4
-_INNERMOST = 4
-_EXCEPTION = re.compile(r"^(?:.*\s)?((?:\w+\.)*\w*(?:Error|Exception|Fault)\b(?:: .*)?)$", re.M)
-_THREAD = re.compile(r"^(?:Current )?[Tt]hread (0x[0-9a-fA-F]{1,16}|\d{1,20})\b.*$", re.M)
+_MOST_STACKS = 5
+#: The end of what programs wrote, where the last exception is named.
+_TEXT = 64 * 1024
+_LINE = 1_000
+_NAME = re.compile(r"[\w.]{0,200}(?:Error|Exception|Fault)$")
+
+
+def _exception_in(line: str) -> str | None:
+    """The exception that a line names at its beginning, or after a log's own words."""
+    line = line.rstrip()[:_LINE]
+    name, colon, message = line.partition(": ")
+    words = name.split()
+    if words and _NAME.fullmatch(words[-1]):
+        return f"{words[-1]}{colon}{message}"
+    # "2026-11-23 …: [error] ValueError: no such": the name stands in a later part.
+    words = line.split(" ")
+    for at, word in enumerate(words):
+        if word.endswith(":") and _NAME.fullmatch(word[:-1]):
+            return " ".join(words[at:])
+    return words[-1] if _NAME.fullmatch(words[-1]) else None
 
 
 def _finite(value: Any) -> float | None:
@@ -231,29 +303,3 @@ def _end(fact: Fact) -> End | None:
 def _rank(fact: Fact | None) -> int:
     source = fact.source if fact else ""
     return next((rank for rank, one in enumerate(_TRUST) if one == source), len(_TRUST))
-
-
-def _section(dump: str, threads: set[int]) -> str:
-    """The first lines of one thread of a dump by faulthandler or py-spy; nothing where several
-    threads are shown and none is known to matter. Both print the innermost call first."""
-    heads = list(_THREAD.finditer(dump))
-    if not heads:
-        return _top(dump)
-    bounds = [head.start() for head in heads[1:]] + [len(dump)]
-    bodies = {
-        _thread(head[1]): dump[head.end() : end] for head, end in zip(heads, bounds, strict=True)
-    }
-    for thread, body in bodies.items():
-        if thread in threads:
-            return _top(body)
-    return _top(next(iter(bodies.values()))) if len(bodies) == 1 else ""
-
-
-def _thread(number: str) -> int:
-    return int(number, 16 if number.startswith("0x") else 10)
-
-
-def _top(body: str) -> str:
-    lines = [line.strip() for line in body.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("Fatal Python error")]
-    return "\n".join(lines[:_INNERMOST])

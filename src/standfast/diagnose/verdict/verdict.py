@@ -1,22 +1,38 @@
-"""From what the rules find to one verdict: party, cause, confidence, for and against."""
+"""From what the rules find to one verdict: party, cause, confidence, for and against.
+
+What always holds, and tests/unit/diagnose/verdict/test_mixtures.py tries with any mixture of facts:
+
+- A verdict names a party exactly where its confidence is at least that of the word *weak*.
+- *Certain* rests on a source that says it itself, or on two that have nothing to do with each
+  other; each sentence against takes certainty away.
+- Causes are rivals only of causes that explain the same: why the worker stopped answering, or how
+  it ended. Of two parties as likely, neither is named.
+- Where one of each is found, both are told, in their order. What had stopped the worker is not
+  overturned by what others did about it afterwards; it gives way to what the application itself
+  did next, which struck other requests.
+- A fact held against a cause never makes that cause likelier.
+- A request is named for causes of the application alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
-from .case import Case, load
-from .causes import CAUSES, UNDETERMINED, Cause
+from .case import Case
+from .causes import APPLICATION, CAUSES, UNDETERMINED, Cause
 from .culprit import culprit
-from .finding import LADDER, WEAK, Finding, confidence_at, word_for
+from .finding import LADDER, WEAK, Explains, Finding, confidence_at, word_for
+from .loading import load
 from .readings import Readings, cite
 from .rules import RULES
 
 #: From so many steps on a cause is no rival of a likelier one.
 _FAR = 2
+_MOST_CITED = 10
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,14 @@ class Verdict:
         }
 
 
+class _Weighed(NamedTuple):
+    """The likeliest of the causes that explain the same, after its rivals."""
+
+    finding: Finding
+    confidence: float
+    against: list[str]
+
+
 def findings(case: Case) -> list[Finding]:
     """What the rules find, the likeliest first; of equals, in the order of the rules."""
     seen = Readings(case)
@@ -70,33 +94,24 @@ def findings(case: Case) -> list[Finding]:
 
 
 def judge(case: Case) -> Verdict:
-    """The verdict on one incident. Never raises for what the facts say.
-
-    A cause of another party that is one step less likely than the best takes it one step down,
-    one that is as likely two steps. What then is less than weak is not said at all.
-    """
+    """The verdict on one incident. Never raises for what the facts say."""
+    seen = Readings(case)
     found = findings(case)
-    if not found:
-        return _undetermined(case, [])
-    best, *others = found
-    step = LADDER.index(best.confidence)
-    behind = [
-        (LADDER.index(other.confidence) - step, other)
-        for other in others
-        if other.cause.party != best.cause.party
-    ]
-    rivals = [other for steps, other in behind if steps < _FAR]
-    nearest = min((steps for steps, _ in behind), default=_FAR)
-    confidence = confidence_at(step + max(_FAR - nearest, 0))
-    if confidence < confidence_at(WEAK):
+    stall = _weigh([one for one in found if one.explains is Explains.STALL])
+    end = _weigh([one for one in found if one.explains is Explains.END])
+    chosen, besides = _in_order(stall, end)
+    if chosen is None:
         return _undetermined(case, found)
-    against = [*best.contradicts, *[_instead(rival) for rival in rivals]]
-    named = culprit(Readings(case), best.cause, confidence)
+    cause = chosen.finding.cause
+    supports = [*chosen.finding.supports, *besides, *_around(case)]
+    if cause.party == UNDETERMINED:
+        return Verdict(cause, 0.0, tuple(supports), tuple(chosen.against))
+    named = culprit(seen, cause, chosen.confidence)
     return Verdict(
-        best.cause,
-        confidence,
-        tuple(best.supports),
-        tuple(against),
+        cause,
+        chosen.confidence,
+        tuple(supports),
+        tuple(chosen.against),
         named.request.name if named else None,
         named.probability if named else None,
         named.why if named else "",
@@ -108,6 +123,67 @@ def verdicts(engine: Engine, incident_ids: Sequence[int]) -> dict[int, Verdict]:
     return {case.incident_id: judge(case) for case in load(engine, incident_ids)}
 
 
+def _weigh(found: Sequence[Finding]) -> _Weighed | None:
+    """The best of rivals, None where it is less than weak.
+
+    A cause of another party that is one step less likely than the best takes it one step down,
+    one that is as likely two steps.
+    """
+    if not found:
+        return None
+    best, *others = found
+    step = LADDER.index(best.confidence)
+    behind = [
+        (LADDER.index(other.confidence) - step, other)
+        for other in others
+        if other.cause.party != best.cause.party
+    ]
+    rivals = [other for steps, other in behind if steps < _FAR]
+    nearest = min((steps for steps, _ in behind), default=_FAR)
+    confidence = confidence_at(step + max(_FAR - nearest, 0))
+    if confidence < confidence_at(WEAK):
+        return None
+    return _Weighed(best, confidence, [*best.contradicts, *[_instead(rival) for rival in rivals]])
+
+
+def _in_order(stall: _Weighed | None, end: _Weighed | None) -> tuple[_Weighed | None, list[str]]:
+    """Which of the two is the verdict, and the sentence that tells of the other."""
+    if stall is None or end is None:
+        return stall or end, []
+    if end.finding.cause.party == APPLICATION:
+        return end, [_besides("Before that", stall)]
+    return stall, [_besides("What ended it then", end)]
+
+
+def _besides(when: str, other: _Weighed) -> str:
+    cause = other.finding.cause
+    reason = other.finding.supports[0] if other.finding.supports else ""
+    return f"{when}: {cause.name} ({cause.party}, {word_for(other.confidence)}). {reason}".rstrip()
+
+
+def _around(case: Case) -> list[str]:
+    """What else was seen that the reader of any verdict will ask for."""
+    said = []
+    if case.recorded and not case.requests:
+        said.append("No request was in flight in this worker (journal).")
+    if case.left_out:
+        said.append(f"{case.left_out} more requests in flight were not looked at (journal).")
+    if case.went_along and not case.beside:
+        count = f"{case.went_along} other process" + ("es" if case.went_along > 1 else "")
+        said.append(
+            f"Nothing of this application was left on this host: {count} of it ended within 10 s"
+            " (store)."
+        )
+    lost = [one for one in case.requests if one.answered_s is not None]
+    for one in lost[:3]:
+        status = f" with {one.status}" if one.status else ""
+        said.append(
+            f"{one.method} {one.uri[:100]} had been answered{status}; what its code was still doing"
+            " was lost (journal)."
+        )
+    return said
+
+
 def _instead(finding: Finding) -> str:
     reason = finding.supports[0] if finding.supports else ""
     return f"It may have been {finding.cause.name} instead: {reason}".rstrip(": ")
@@ -117,6 +193,10 @@ def _undetermined(case: Case, found: Sequence[Finding]) -> Verdict:
     if not case.facts:
         said = ["Nothing was seen of this end but that the worker is gone."]
     else:
-        said = ["What was seen fits no cause well enough.", *[cite(f) for f in case.facts[:10]]]
-    against = tuple(_instead(finding) for finding in found)
-    return Verdict(CAUSES[UNDETERMINED], 0.0, tuple(said), against)
+        shown = [cite(fact) for fact in case.facts[:_MOST_CITED]]
+        said = ["What was seen fits no cause well enough.", *shown]
+    against = [_instead(finding) for finding in found]
+    against += [words for finding in found for words in finding.contradicts[-1:]]
+    return Verdict(
+        CAUSES[UNDETERMINED], 0.0, (*said, *_around(case)), tuple(dict.fromkeys(against))
+    )

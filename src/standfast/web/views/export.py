@@ -21,18 +21,17 @@ from .requests import wanted
 from .suspects import ranked_for
 
 _CHUNK = 500
-_INCIDENTS = 50
 #: What a spreadsheet would take for a formula when a cell begins with it.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 
 
 def _crashes(visit: Visit) -> Iterator[dict[str, Any]]:
-    chosen = ordered(visit)
-    for at in range(0, len(chosen), _INCIDENTS):
-        part = chosen[at : at + _INCIDENTS]
+    found = ordered(visit)
+    for at in range(0, len(found), _CHUNK):
+        part = found[at : at + _CHUNK]
         verdicts = {known.id: known.judged.verdict for known in part}
-        for found in incident_page(visit.site.engine, ids(part)):
-            yield shapes.incident(found, verdicts[found.row.id])
+        for row, taken in incident_page(visit.site.engine, ids(part)):
+            yield shapes.incident(row, taken, verdicts[row.id])
 
 
 def _closed(outcome: str) -> Callable[[Visit], Iterator[dict[str, Any]]]:
@@ -123,7 +122,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if name == "requests":
-            flat["in_flight"] = len(value) + row.get("requests_left_out", 0)
+            flat["in_flight"] = len(value)
             flat["requests"] = "\n".join(f"{one['method']} {one['uri']}" for one in value)
         elif isinstance(value, Mapping):
             flat.update({f"{name}_{key}": each for key, each in value.items()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from standfast.diagnose.verdict import Case, Unfinished
+from standfast.diagnose.verdict.case import Sibling
 from standfast.store import evidence
 from standfast.store.evidence import Fact, Source
 
@@ -22,6 +23,14 @@ def request(
     name = more.pop("name", f"abc-{number}")
     begun_ns = DIED_NS - int(age_s * SECOND)
     return Unfinished(name, "GET", uri, "/label/{int}", begun_ns, thread, number=number, **more)
+
+
+def torn(by: str = "SystemExit", where: str = "/srv/shop/views.py", **more: Any) -> Unfinished:
+    """A request that an exception tore out of the application, as the recorder writes it."""
+    trace = "Traceback (most recent call last):\n"
+    trace += '  File "/srv/shop/wsgi.py", line 9, in application\n    return view(request)\n'
+    trace += f'  File "{where}", line 31, in leave\n    raise it\n{by}: 1\n'
+    return request(aborted=True, error=trace, **more)
 
 
 def fact(
@@ -79,11 +88,13 @@ def recursion(signal: str = "SIGSEGV") -> Fact:
     return fact(evidence.TRACEBACK, Source.FAULTHANDLER, words, signal=signal, thread=0x7F01)
 
 
-def oom_kill(mib: float = 790, scope: str = "cgroup") -> Fact:
+def oom_kill(mib: float = 790, scope: str = "cgroup", limit_mib: float | None = None) -> Fact:
+    limit: dict[str, Any] = {} if limit_mib is None else {"limit_bytes": int(limit_mib * MIB)}
     words = f"Memory cgroup out of memory: Killed process {PID} (gunicorn)"
     return fact(
         evidence.OOM_KILL, Source.KMSG, words,
         victim_pid=PID, rss_bytes=int(mib * MIB), scope=scope, cgroup="/shop",
+        **limit,
     )  # fmt: skip
 
 
@@ -152,10 +163,59 @@ ASKING = """Thread 0x7F01 (idle): "MainThread"
 """
 
 
-def failed_start(code: int | str = 3) -> Fact:
+UNREADER = """Thread 0x7F01 (idle): "MainThread"
+    recv (socket.py:230)
+    chunk (gunicorn/http/unreader.py:66)
+    read (gunicorn/http/unreader.py:40)
+    read_line (gunicorn/http/message.py:300)
+    handle (gunicorn/workers/sync.py:130)
+"""
+UPLOAD = """Thread 0x7F01 (idle): "MainThread"
+    chunk (gunicorn/http/unreader.py:66)
+    read (gunicorn/http/body.py:112)
+    read (gunicorn/http/body.py:217)
+    read (/usr/lib/python3/dist-packages/werkzeug/wsgi.py:541)
+    upload (/srv/shop/views.py:77)
+"""
+OUTSIDE_A_REQUEST = """Thread 0x7F01 (idle): "MainThread"
+    flush (/srv/shop/metrics.py:12)
+    handle_request (gunicorn/workers/sync.py:199)
+"""
+
+
+def in_a_loop(*slots: int, thread: int = 0x7F01) -> Fact:
+    """What faulthandler writes where an event loop serves many requests in one thread."""
+    words = "Fatal Python error: Segmentation fault\n\n"
+    words += f"Current thread 0x{thread:016x} (most recent call first):\n"
+    words += '  File "/srv/shop/views.py", line 44 in crash\n'
+    for slot in slots:
+        words += f'  File "/x/standfast/record/slots.py", line 2 in standfast_request_{slot}\n'
+    words += '  File "/usr/lib/python3.11/asyncio/events.py", line 80 in _run\n'
+    words += '  File "/usr/lib/python3.11/asyncio/runners.py", line 118 in run\n'
+    source = Source.FAULTHANDLER
+    return fact(evidence.TRACEBACK, source, words, signal="SIGSEGV", thread=thread)
+
+
+def sibling(how: str | int, before_s: float = 1.5) -> Sibling:
+    """Another worker of the server, which ended shortly before."""
+    died_ns = DIED_NS - int(before_s * SECOND)
+    return Sibling(
+        4712, how if isinstance(how, str) else None, how if isinstance(how, int) else None, died_ns
+    )
+
+
+def descendant(mib: float = 700) -> Fact:
+    words = "Memory cgroup out of memory: Killed process 4800 (wkhtmltopdf)"
+    return fact(
+        evidence.DESCENDANT_OOM_KILL, Source.KMSG, words,
+        victim_pid=4800, rss_bytes=int(mib * MIB), scope="cgroup", name="wkhtmltopdf",
+    )  # fmt: skip
+
+
+def failed_start(code: int | str = 3, age_s: float = 0) -> Fact:
     words = f"process {PID} ended with exit code {code} before it had served any request"
     data = {"signal": code} if isinstance(code, str) else {"exit_code": code}
-    return fact(evidence.START_FAILURE, Source.MASTER, words, age_s=0, **data)
+    return Fact(evidence.START_FAILURE, Source.MASTER, DIED_NS, words, {**data, "age_s": age_s})
 
 
 def log(words: str) -> Fact:

@@ -37,6 +37,45 @@ def test_two_requests_of_one_thread_are_not_told_apart() -> None:
     assert named(judge(crash)) == (None, None)
 
 
+def test_in_a_loop_the_request_in_whose_frame_the_crash_struck_is_certain() -> None:
+    """All have one thread: the frame that the recorder calls the application through tells."""
+    many = [request(f"/r{n}", thread=0x7F01, number=n, seq=n) for n in range(5000, 5006)]
+    crash = case(c.ended("SIGSEGV"), c.in_a_loop(5003 % 4096), requests=tuple(many))
+    assert named(judge(crash)) == ("abc-5003", 0.99)
+
+
+def test_of_two_frames_in_a_loop_the_inner_one_is_meant() -> None:
+    many = tuple(request(f"/r{n}", thread=0x7F01, number=n, seq=n) for n in (1, 2))
+    crash = case(c.ended("SIGSEGV"), c.in_a_loop(2, 1), requests=many)
+    assert named(judge(crash)) == ("abc-2", 0.99)
+
+
+def test_two_requests_with_one_slot_are_not_told_apart() -> None:
+    many = tuple(request(f"/r{n}", thread=0x7F01, number=n, seq=n) for n in (7, 7 + 4096))
+    crash = case(c.ended("SIGSEGV"), c.in_a_loop(7), requests=many)
+    assert named(judge(crash)) == (None, None)
+
+
+def test_a_crash_in_a_loop_outside_of_any_request_is_not_certainly_that_of_the_only_one() -> None:
+    crash = case(c.ended("SIGSEGV"), c.in_a_loop(), requests=(ONE,))
+    assert named(judge(crash)) == ("abc-1", 0.75)
+
+
+def test_a_crash_in_a_thread_of_its_own_is_not_certainly_that_of_the_only_request() -> None:
+    crash = case(c.ended("SIGSEGV"), c.traceback(thread=0x7FFF), requests=(ONE,))
+    assert named(judge(crash)) == ("abc-1", 0.75)
+
+
+def test_of_many_that_hang_in_one_thread_the_one_that_runs_is_named() -> None:
+    many = tuple(request(f"/r{n}", thread=0x7F01, number=n, seq=n, age_s=90) for n in (1, 2, 3))
+    hung = [c.hung(60.0 + n, request_id=f"abc-{n}") for n in (1, 2, 3)]
+    frames = [["spin", "/srv/shop/views.py", 9], ["run", "/usr/lib/python3.11/asyncio/x.py", 1]]
+    threads = [{"thread": 0x7F01, "slots": [2], "frames": frames, "active": True, "gil": True}]
+    seen = case(*hung, c.curve(busy=1.0), c.stack("", threads=threads), requests=many, kind="hang")
+    assert named(judge(seen)) == ("abc-2", 0.9)
+    assert any("spin (/srv/shop/views.py:9)" in words for words in judge(seen).supports)
+
+
 @pytest.mark.parametrize(
     ("facts", "probability"),
     [
@@ -89,13 +128,12 @@ def test_of_two_that_began_when_memory_began_to_grow_none_is_named() -> None:
 
 
 def test_the_request_torn_out_by_sys_exit_is_certain() -> None:
-    torn = request("/three", aborted=True, number=3)
+    torn = c.torn(number=3)
     assert named(judge(case(c.ended(1), requests=(*BOTH, torn)))) == ("abc-3", 0.99)
 
 
-@pytest.mark.parametrize("name", ["abc-2", "2", 2])
-def test_the_request_that_a_hang_names_is_strong(name: str | int) -> None:
-    hung = case(c.hung(request_id=name), c.curve(busy=1.0), requests=BOTH, kind="hang")
+def test_the_request_that_a_hang_names_is_strong() -> None:
+    hung = case(c.hung(request_id="abc-2"), c.curve(busy=1.0), requests=BOTH, kind="hang")
     assert named(judge(hung)) == ("abc-2", 0.9)
 
 

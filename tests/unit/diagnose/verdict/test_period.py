@@ -31,6 +31,8 @@ def die(house: House, pid: int, uri: str, fact: Fact, app: str = "shop") -> int:
         connection.execute(
             update(incident).where(incident.c.worker_id == worker_id).values(died_ns)
         )
+        # What the watcher learns later of this death sets the incident by its worker.
+        connection.execute(update(worker).where(worker.c.id == worker_id).values(died_ns))
     return int(house.row(incident, worker_id=worker_id).id)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from standfast.diagnose.verdict import CAUSES, Case, judge
@@ -12,6 +14,8 @@ from standfast.store.evidence import Fact, Source
 from . import cases as c
 from .cases import case
 
+#: Where gunicorn's gevent worker ends what is left of its requests.
+SERVER = "/x/gevent/baseserver.py"
 WRITE_FAILED = c.log("OSError: [Errno 28] No space left on device")
 NO_MODULE = c.log("ModuleNotFoundError: No module named 'stripe'")
 NO_DATABASE = c.log('pymysql.err.OperationalError: (2003, "Can\'t connect to MySQL server")')
@@ -51,6 +55,18 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "memory grew, a killer in user space": (
         case(c.ended("SIGKILL"), c.host_memory(300), c.curve([80.0, 3_000, 11_000, 20_000])),
         "app_memory", 0.9),
+    "memory grew to the limit that the kernel tells": (
+        case(c.ended("SIGKILL"), c.oom_kill(limit_mib=800), c.host_memory(12_000),
+             c.curve(c.RISING)), "app_memory", 0.99),
+    "a large container on a larger machine": (
+        case(c.ended("SIGKILL"), c.oom_kill(3_900, limit_mib=4_000), c.counter(limit_mib=4_000),
+             c.host_memory(20_000, 64_000), c.curve([3_800.0] * 10)), "app_memory", 0.9),
+    "a container whose limit nobody knows is not measured against the machine": (
+        case(c.ended("SIGKILL"), c.oom_kill(290), c.host_memory(20_000, 64_000),
+             c.curve([290.0] * 10)), "undetermined", 0.0),
+    "many small workers fill a container": (
+        case(c.ended("SIGKILL"), c.oom_kill(80, limit_mib=800), c.counter(), c.curve(),
+             beside=9), "undetermined", 0.0),
     "a slow leak had filled the limit before": (
         case(c.ended("SIGKILL"), c.oom_kill(700), c.counter(), c.curve([700.0] * 10)),
         "app_memory", 0.9),
@@ -64,10 +80,35 @@ CASES: dict[str, tuple[Case, str, float]] = {
         case(c.ended("SIGKILL"), c.oom_kill(80), c.counter(), c.neighbour(600), c.curve()),
         "platform_memory", 0.9),
     "os._exit in a request": (case(c.ended(3), c.curve()), "app_exit", 0.9),
-    "os._exit(0) in a request": (case(c.ended(0), c.curve()), "app_exit", 0.75),
+    "os._exit(0) in a request": (case(c.ended(0), c.curve()), "app_exit", 0.5),
+    "os._exit(3), and the server gives up because of it": (
+        case(c.ended(3), c.parent(3, before_s=-0.1), went_along=3), "app_exit", 0.9),
+    "another worker left with 3, and gunicorn stops them all": (
+        case(c.ended(0), c.order("stop"), server="gunicorn/23.0.0", siblings=(c.sibling(3),)),
+        "server_shutdown", 0.0),
+    "hypercorn stops its workers because one crashed": (
+        case(c.ended("SIGTERM"), c.order("stop"), server="hypercorn/0.17",
+             siblings=(c.sibling("SIGSEGV"),)), "server_shutdown", 0.0),
+    "a deploy of hypercorn while another worker crashes": (
+        case(c.ended("SIGTERM"), c.order("stop"), c.service("stop"), server="hypercorn/0.17",
+             siblings=(c.sibling("SIGSEGV"),)), "operator_stop", 0.99),
     "sys.exit in a request": (
-        case(c.ended(1), requests=(c.request(aborted=True), c.request("/b", number=18))),
-        "app_exit", 0.99),
+        case(c.ended(1), requests=(c.torn(), c.request("/b", number=18))), "app_exit", 0.99),
+    "sys.exit in a request, and the worker lives": (
+        case(c.parent(0, -0.1), requests=(c.torn(),)), "app_exit", 0.9),
+    "gevent recycles a worker, nobody says so": (
+        case(c.ended(0), requests=(c.torn("greenlet.GreenletExit", SERVER),)),
+        "operator_reload", 0.75),
+    "gevent recycles a worker": (
+        case(c.ended(0), c.order("recycle"), requests=(c.torn("greenlet.GreenletExit", SERVER),)),
+        "operator_reload", 0.9),
+    "gunicorn's handler of a signal leaves, nobody knows why": (
+        case(c.ended(1), requests=(c.torn(where="/x/gunicorn/workers/base.py"),)),
+        "undetermined", 0.0),
+    "a keyboard interrupt": (
+        case(c.ended("SIGINT"), requests=(c.torn("KeyboardInterrupt"),)), "operator_stop", 0.75),
+    "an exception of nobody's that is no Exception": (
+        case(c.ended(1), requests=(c.torn("mylib.Halt"),)), "undetermined", 0.0),
     "the module is missing": (
         case(c.failed_start(), NO_MODULE, requests=()), "app_start_failure", 0.99),
     "failed at start, nobody knows why": (
@@ -86,7 +127,30 @@ CASES: dict[str, tuple[Case, str, float]] = {
         "app_timeout", 0.9),
     "a time-out after which gunicorn's worker leaves by itself": (
         case(c.ended(1), c.timed_out(signal="SIGABRT"), c.curve(busy=0.0),
-             requests=(c.request(aborted=True),)), "app_timeout", 0.9),
+             requests=(c.torn(where="/x/gunicorn/workers/base.py"),)), "app_timeout", 0.9),
+    "a regular expression that holds the processor on a crowded machine": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.load(), c.curve([80.0] * 60, busy=0.3),
+             requests=(c.request(age_s=28.0),)), "app_timeout", 0.9),
+    "a silent connection": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.stack(c.UNREADER), requests=()),
+        "client_slow", 0.9),
+    "a silent connection, without a stack": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.curve(busy=0.0), requests=(),
+             server="gunicorn/23.0.0"), "client_slow", 0.75),
+    "nothing in flight, and who knows what was recorded": (
+        case(c.ended("SIGKILL"), c.timed_out(), requests=(), recorded=False),
+        "app_timeout", 0.9),
+    "a slow upload": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.stack(c.UPLOAD)), "client_slow", 0.9),
+    "the application's own code between two requests": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.stack(c.OUTSIDE_A_REQUEST), requests=()),
+        "app_timeout", 0.75),
+    "a worker that never came to its end of loading": (
+        case(c.failed_start("SIGABRT"), c.timed_out(), requests=(), recorded=False),
+        "app_start_failure", 0.75),
+    "a worker without a record that ended after long": (
+        case(c.failed_start(1, age_s=900), requests=(), recorded=False),
+        "app_start_failure", 0.5),
     "an endless loop that nobody ended": (
         case(c.hung(), c.curve(busy=1.0), kind="hang"), "app_hang", 0.99),
     "a deadlock that nobody ended": (
@@ -151,9 +215,18 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "fewer workers": (case(c.ended(0), c.order("scale")), "operator_stop", 0.9),
     "SIGTERM, from where nobody knows": (case(c.ended("SIGTERM")), "operator_stop", 0.75),
     "SIGKILL by an operator": (
-        case(c.ended("SIGKILL"), c.curve(), c.host_memory()), "operator_kill", 0.75),
+        case(c.ended("SIGKILL", Source.MASTER), c.curve(), c.host_memory()),
+        "operator_kill", 0.75),
     "SIGKILL by an operator, and the kernel counted nothing": (
-        case(c.ended("SIGKILL"), c.curve(), c.counter(0, 0)), "operator_kill", 0.75),
+        case(c.ended("SIGKILL", Source.MASTER), c.curve(), c.counter(0, 0)),
+        "operator_kill", 0.75),
+    "SIGKILL, and nobody would have said why": (
+        case(c.ended("SIGKILL"), c.curve(), c.host_memory()), "operator_kill", 0.5),
+    "SIGKILL under uWSGI, whose reasons stand in its log alone": (
+        case(c.ended("SIGKILL"), c.curve(), server="uWSGI/2.0"), "undetermined", 0.0),
+    "the kernel killed what the worker had started, then somebody the worker": (
+        case(c.ended("SIGKILL", Source.MASTER), c.curve(), c.descendant(), c.counter()),
+        "operator_kill", 0.75),
     "SIGKILL and nothing else known": (case(c.ended("SIGKILL")), "operator_kill", 0.5),
     "the whole service was stopped, as its master shows": (
         case(c.ended(0), c.parent(0, before_s=-0.5)), "operator_stop", 0.9),
@@ -164,6 +237,21 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "a hang that went on, and a deploy later": (
         case(c.hung(request_id="abc-9"), c.hung(request_id="abc-9", over=True),
              c.ended("SIGTERM"), c.order("stop")), "operator_stop", 0.9),
+    "a hang, and the restart that cures it": (
+        case(c.hung(), c.curve(busy=0.0), c.ended("SIGTERM"), c.order("stop"), c.service("stop")),
+        "app_hang", 0.9),
+    "two hangs, and the restart that cures them": (
+        case(c.hung(request_id="abc-1"), c.hung(61.0, request_id="abc-2"), c.curve(busy=0.0),
+             c.ended("SIGKILL"), c.order("stop"), c.order("stop", "SIGKILL"),
+             requests=(c.request(number=1), c.request(number=2, thread=0x7F02))),
+        "app_hang", 0.9),
+    "a hang, and another request that crashes the worker": (
+        case(c.hung(request_id="abc-1"), c.curve(busy=0.0), c.ended("SIGSEGV"), c.traceback(),
+             requests=(c.request(number=1, thread=0x7F02), c.request(number=2))),
+        "app_crash", 0.99),
+    "a hang that a full machine ended": (
+        case(c.hung(), c.curve(busy=0.0), c.ended("SIGKILL"), c.oom_kill(80, "host"),
+             c.neighbour(), c.host_memory(100)), "app_hang", 0.9),
     "a hang that went on": (
         case(c.hung(request_id="abc-17"), c.hung(request_id="abc-17", over=True), kind="hang"),
         "app_hang", 0.75),
@@ -193,15 +281,15 @@ def test_every_cause_has_a_case() -> None:
     assert {cause for _, cause, _ in CASES.values()} == set(CAUSES)
 
 
-#: For each cause a fact that speaks against it.
-REFUTING: dict[str, Fact] = {
+#: For each cause facts that speak against it.
+REFUTING: dict[str, Fact | tuple[Fact, ...]] = {
     "app_crash": c.ended("SIGTERM", "server log"),
     "app_stack_overflow": c.ended(0, "server log"),
     "app_memory": c.neighbour(90_000),
     "app_exit": c.order("stop"),
     "app_start_failure": c.service("stop"),
     "app_timeout": c.fact(evidence.CLOCK_JUMP, jump_s=3600.0),
-    "app_hang": c.ended("SIGSEGV", "server log"),
+    "app_hang": c.fact(evidence.CLOCK_JUMP, jump_s=3600.0),
     "app_files": c.no_files("host"),
     "app_threads": c.ended("SIGSEGV", "server log"),
     "platform_memory": c.order("stop", "SIGKILL"),
@@ -209,22 +297,24 @@ REFUTING: dict[str, Fact] = {
     "platform_disk_read_only": c.service("stop"),
     "platform_no_files": c.service("stop"),
     "platform_no_processes": c.service("stop"),
-    "platform_database_down": c.service("stop"),
+    "platform_database_down": (c.service("stop"), c.stack(c.LOCKED)),
     "platform_host_restart": c.traceback(),
     "platform_overload": c.ended("SIGSEGV", "server log"),
     "operator_stop": c.oom_kill(),
-    "operator_kill": c.hung(),
+    "operator_kill": c.neighbour(),
     "operator_reload": c.restarted(),
+    "client_slow": c.ended("SIGSEGV", "server log"),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_fact_that_speaks_against_it_lowers_the_confidence(name: str) -> None:
     known, cause, confidence = CASES[name]
-    if cause == "undetermined":
+    if CAUSES[cause].party == "undetermined":
         return
-    more = known.facts + (REFUTING[cause],)
-    weaker = judge(c.case(*more, requests=known.requests, kind=known.kind, errors=known.errors))
+    against = REFUTING[cause]
+    more = known.facts + (against if isinstance(against[0], Fact) else (against,))
+    weaker = judge(replace(known, facts=more))
     assert weaker.cause.name != cause or weaker.confidence < confidence
 
 

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from standfast.diagnose.verdict.finding import Finding
 from standfast.diagnose.verdict.readings import Readings
 
-from . import application, operator, platform
+from . import application, exhaustion, operator, platform, waiting
 
 Rule = Callable[[Readings], Finding | None]
 
 RULES: tuple[Rule, ...] = (
     platform.host_restart,
-    application.memory,
+    exhaustion.memory,
     application.stack_overflow,
     platform.memory,
     platform.database_down,
@@ -26,13 +26,15 @@ RULES: tuple[Rule, ...] = (
     platform.no_files,
     platform.no_processes,
     platform.overload,
-    application.files,
-    application.threads,
+    exhaustion.files,
+    exhaustion.threads,
     application.crash,
     application.start_failure,
-    application.timeout,
-    application.hang,
+    waiting.timeout,
+    waiting.hang,
+    waiting.client,
     application.ended_itself,
+    operator.consequence,
     operator.reload,
     operator.stop,
     operator.kill,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from standfast.diagnose.verdict.finding import (
     CERTAIN,
+    FAINT,
     LIKELY,
+    ORDERLY_CODES,
     STRONG,
     WEAK,
     Finding,
@@ -14,10 +16,9 @@ from standfast.diagnose.verdict.finding import (
 )
 from standfast.diagnose.verdict.readings import FATAL, STOPPING, Readings, cite, number, text
 from standfast.store import evidence
-from standfast.store.evidence import Fact
+from standfast.store.evidence import Fact, Source
 
-from .application import ORDERLY_CODES
-from .shared import Whose, counted_kills, memory, short_of_memory, told_to_end_before
+from .memory_use import Whose, counted_kills, memory, short_of_memory
 
 #: How a worker may end that was told to stop; SIGKILL follows when it takes too long.
 _STOPPED = STOPPING | {"SIGKILL"}
@@ -29,16 +30,53 @@ def reload(seen: Readings) -> Finding | None:
     """operator_reload: the server was told to replace its workers, or is set to."""
     told = _orders(seen, _RELOADS)
     service = [f for f in seen.near(evidence.SERVICE) if "reload" in (text(f.data, "action") or "")]
-    return _ordered(seen, "operator_reload", told, service)
+    return _ordered(seen, "operator_reload", told, service) or _ended_by_server(seen)
+
+
+def _ended_by_server(seen: Readings) -> Finding | None:
+    """No order was seen, but the server itself ended what the worker had in flight."""
+    torn = [one for one in seen.torn if one.exception == "GreenletExit"]
+    if not torn or _orders(seen, _STOPS) or seen.end.signal in FATAL or seen.stalled:
+        return None
+    supports = [
+        "The server ended the greenlet of a request, as it does when a worker is replaced or"
+        " stopped and its time to finish is over: GreenletExit (journal).",
+        *agreeing(seen, STOPPING, ORDERLY_CODES),
+    ]
+    return finding("operator_reload", LIKELY, supports, misfits(seen, STOPPING, ORDERLY_CODES))
+
+
+def consequence(seen: Readings) -> Finding | None:
+    """server_shutdown: the server stopped its workers because another of them had died."""
+    first = next(iter(seen.case.siblings), None)
+    told = _orders(seen, ("stop",))
+    gives_up = seen.case.server.lower().startswith("hypercorn") or (
+        # gunicorn takes these for a worker that cannot start, and stops.
+        first is not None and first.exit_code in (3, 4)
+    )
+    if first is None or not gives_up or seen.near(evidence.SERVICE) or seen.end.signal in FATAL:
+        return None
+    if not told and seen.end.signal not in STOPPING:
+        return None
+    seconds = max(seen.case.died_ns - first.died_ns, 0) / 1e9
+    supports = [
+        f"Another worker of this server, process {first.pid}, had ended with {first.end}"
+        f" {seconds:.1f} s before (store).",
+        *[cite(fact) for fact in told],
+        *agreeing(seen, _STOPPED, ORDERLY_CODES),
+    ]
+    return finding("server_shutdown", STRONG, supports)
 
 
 def stop(seen: Readings) -> Finding | None:
     """operator_stop: the service was stopped or restarted, or somebody sent SIGTERM."""
+    if consequence(seen) is not None:
+        return None
     told = _orders(seen, _STOPS)
     service = [
         fact
         for fact in seen.near(evidence.SERVICE)
-        if "reload" not in (text(fact.data, "action") or "") and not _is_kill(fact)
+        if "reload" not in (text(fact.data, "action") or "")
     ]
     if not told and not service:
         return _stop_unannounced(seen)
@@ -49,47 +87,74 @@ def _stop_unannounced(seen: Readings) -> Finding | None:
     """The signal by which services are told to stop, or a master that ended in order as well."""
     parents = [fact for fact in _parents(seen) if _ended_in_order(fact)]
     in_order = seen.end.signal in STOPPING or (parents and seen.end.exit_code in ORDERLY_CODES)
-    if not in_order or _orders(seen, _RELOADS) or seen.stalled:
+    if not in_order or _orders(seen, _RELOADS):
         return None
     supports = [cite(fact) for fact in parents]
     supports += agreeing(seen, STOPPING, ORDERLY_CODES if parents else ())
     if seen.end.signal in STOPPING:
-        supports.append("That signal is how services are told to stop; nobody else sends it.")
+        supports.append("That signal asks a program to stop; who sent it was not seen.")
     contradicts = misfits(seen, STOPPING, ORDERLY_CODES if parents else ())
     contradicts += _not_of_their_own(seen)
     return finding("operator_stop", STRONG if parents else LIKELY, supports, contradicts)
 
 
 def kill(seen: Readings) -> Finding | None:
-    """operator_kill: SIGKILL, and neither the kernel nor the master had a reason for it."""
-    sent = [f for f in seen.near(evidence.SERVICE, evidence.LOG) if _is_kill(f)]
+    """operator_kill: SIGKILL, and those that would have said a reason said none.
+
+    Silence counts only where somebody would have spoken: the server's master, the kernel's
+    counters, the curve of the memory.
+    """
     parents = [f for f in _parents(seen) if text(f.data, "signal") == "SIGKILL"]
     left = bool(parents) and (seen.end.exit_code in ORDERLY_CODES or seen.end.signal in STOPPING)
-    if seen.end.signal != "SIGKILL" and not sent and not left:
+    if seen.end.signal != "SIGKILL" and not left:
         return None
     reasons = (
         evidence.OOM_KILL, evidence.TIMEOUT, evidence.MASTER_SIGNAL, evidence.HOST_RESTART,
     )  # fmt: skip
-    if (seen.case.all(*reasons) or counted_kills(seen)) and not sent:
+    service = [f for f in seen.case.all(evidence.SERVICE) if f.at_ns <= seen.case.died_ns]
+    descendants = seen.case.all(evidence.DESCENDANT_OOM_KILL)
+    if seen.case.all(*reasons) or service or (counted_kills(seen) and not descendants):
         return None
     own = memory(seen)
     steady = len(seen.column("rss")) > 1 and not own.grew
-    unchanged = seen.case.all(evidence.OOM_COUNTER)
-    supports = [cite(fact) for fact in sent + parents] + agreeing(seen, {"SIGKILL"}, ())
-    supports.append("No word of the kernel, nor of a master, gives a reason for it.")
+    unchanged = [
+        f
+        for f in seen.case.all(evidence.OOM_COUNTER)
+        if number(f.data, "after") == number(f.data, "before")
+    ]
+    supports = [cite(fact) for fact in parents] + agreeing(seen, {"SIGKILL"}, ())
+    if seen.hears_master:
+        supports.append("Its master's reasons are recorded, and it gave none (journal).")
     supports += [cite(f, "The kernel counted no kill for want of memory") for f in unchanged]
     if steady:
         supports += own.sentences or ["Its memory was steady up to the end."]
-    fitting = {"SIGKILL"} | ({seen.end.signal or ""} if sent or left else set())
+    supports += [f"{cite(f)} That was not this process." for f in descendants]
+    fitting = {"SIGKILL"} | ({seen.end.signal or ""} if left else set())
     contradicts = misfits(seen, fitting, ORDERLY_CODES if left else ())
-    contradicts += short_of_memory(seen) + [cite(fact) for fact in seen.hangs]
+    contradicts += short_of_memory(seen)
     contradicts += [cite(f) for f in seen.near(evidence.NEIGHBOUR_OOM_KILL)]
     if own.grew and own.whose is Whose.OWN:
         contradicts += own.sentences
-    if sent:
-        contradicts += [cite(f) for f in seen.case.all(*reasons)]
-    strength = STRONG if sent else LIKELY if steady or unchanged or parents else WEAK
+    if _is_uwsgi(seen) and not _has_log(seen):
+        # Its master kills for harakiri, memory and at the end of its mercy, and says so in its log.
+        return finding("operator_kill", FAINT, supports, [*contradicts, UWSGI_LOG])
+    silent = seen.hears_master or bool(parents)
+    strength = LIKELY if silent and (steady or unchanged or parents) else WEAK
     return finding("operator_kill", strength, supports, contradicts)
+
+
+UWSGI_LOG = (
+    "uWSGI's master kills workers too (harakiri, reload-on-rss, its mercy), and tells of it in its"
+    " log alone: name that log with server_logs."
+)
+
+
+def _is_uwsgi(seen: Readings) -> bool:
+    return seen.case.server.lower().startswith("uwsgi")
+
+
+def _has_log(seen: Readings) -> bool:
+    return any(fact.source == Source.SERVER_LOG for fact in seen.case.facts)
 
 
 def _orders(seen: Readings, reasons: tuple[str, ...]) -> list[Fact]:
@@ -112,33 +177,35 @@ def _ended_in_order(fact: Fact) -> bool:
     return signal in STOPPING or (signal is None and number(fact.data, "exit_code") == 0)
 
 
-def _is_kill(fact: Fact) -> bool:
-    """Whether a fact names a process outside the service that sent a signal."""
-    return "kill" in (text(fact.data, "action") or "") or "sender_pid" in fact.data
-
-
 def _ordered(seen: Readings, name: str, told: list[Fact], service: list[Fact]) -> Finding | None:
     if not told and not service:
         return None
     contradicts = misfits(seen, _STOPPED, ORDERLY_CODES) + _not_of_their_own(seen)
     supports = [cite(fact) for fact in told + service]
-    supports += agreeing(seen, _STOPPED, ORDERLY_CODES)
+    supports += agreeing(seen, _STOPPED, ORDERLY_CODES) + _waited(seen, told)
     if seen.case.requests:
         supports.append("Requests were still in flight when it ended: they were cut off.")
     strength = CERTAIN if told and service else STRONG
     return finding(name, strength, supports, contradicts)
 
 
+def _waited(seen: Readings, told: list[Fact]) -> list[str]:
+    """How long the worker had after it was first asked to stop."""
+    asked = [f.at_ns for f in told if text(f.data, "signal") in STOPPING]
+    if not asked or seen.end.signal != "SIGKILL":
+        return []
+    waited_s = max(seen.case.died_ns - min(asked), 0) / 1e9
+    return [f"It was asked to stop {waited_s:.1f} s before it was killed."]
+
+
 def _not_of_their_own(seen: Readings) -> list[str]:
-    """What may have led to the order, or ended the worker before it could follow."""
+    """What may have led to the order, or ended the worker before it could follow. Why it did not
+    answer before is another question: that is told beside the order, not held against it."""
     found = [cite(f) for f in seen.case.all(evidence.HOST_RESTART)]
-    if not told_to_end_before(seen):
-        found += [cite(f) for f in seen.case.all(evidence.TIMEOUT)]
     found += [cite(fact) for fact in seen.case.all(evidence.OOM_KILL) + counted_kills(seen)]
     found += [
         cite(fact)
         for fact in seen.case.all(evidence.TRACEBACK)
         if text(fact.data, "signal") in FATAL
     ]
-    found += [f"{cite(f)} It hung before it was ended." for f in seen.hangs]
     return found

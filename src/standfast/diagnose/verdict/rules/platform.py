@@ -7,6 +7,7 @@ from standfast.diagnose.verdict.finding import (
     LIKELY,
     STRONG,
     WEAK,
+    Explains,
     Finding,
     agreeing,
     finding,
@@ -22,38 +23,31 @@ from standfast.diagnose.verdict.readings import (
 )
 from standfast.store import evidence
 
-from .shared import (
-    BUSY,
+from .conditions import (
     DATABASE,
     DISK_FULL,
     NO_FILES,
     NO_PROCESSES,
     READ_ONLY,
     Condition,
-    Whose,
-    counted_kills,
-    short_of_memory,
-    stall,
     threads_made,
 )
-from .shared import (
-    memory as memory_of,
-)
-from .shared import (
-    overload as overload_of,
-)
+from .memory_use import Whose, counted_kills, short_of_memory
+from .memory_use import memory as memory_of
+from .stalls import overload as overload_of
+from .stalls import stall
 
 _KILLED = frozenset({"SIGKILL"})
 
 
 def host_restart(seen: Readings) -> Finding | None:
-    """platform_host_restart: the machine has been started anew, and nobody saw another end."""
+    """platform_host_restart: the machine has been restarted, and nobody saw another end."""
     said = seen.case.all(evidence.HOST_RESTART)
     if not said:
         return None
     going_down = _KILLED | STOPPING
     contradicts = misfits(seen, going_down, {0, 143})
-    other = (evidence.TRACEBACK, evidence.OOM_KILL, evidence.TIMEOUT, evidence.START_FAILURE)
+    other = (evidence.TRACEBACK, evidence.OOM_KILL, evidence.START_FAILURE)
     contradicts += [f"{cite(f)} That was before the restart." for f in seen.case.all(*other)]
     supports = [cite(fact) for fact in said] + agreeing(seen, going_down, {0, 143})
     return finding("platform_host_restart", CERTAIN, supports, contradicts)
@@ -69,6 +63,9 @@ def memory(seen: Readings) -> Finding | None:
     own = memory_of(seen)
     if own.whose is Whose.OWN:
         return None
+    descendants = seen.case.all(evidence.DESCENDANT_OOM_KILL)
+    if descendants and not killed and not neighbours and not short:
+        return None  # what the counters counted was a process of its own
     supports = [cite(fact) for fact in killed + counted + neighbours] + short
     if killed and own.whose is Whose.OTHERS:
         whole_machine = any(fact.data.get("scope") == "host" for fact in killed)
@@ -97,6 +94,8 @@ def database_down(seen: Readings) -> Finding | None:
         found.supports += doing.sentences
         if doing.nature == "busy":
             found.contradicts.append("The worker was computing, not waiting for a database.")
+        elif doing.nature in ("lock", "client"):
+            found.contradicts.append("Its stack shows that it waited for something else.")
         else:
             found.strength = min(found.strength, STRONG)
     return found
@@ -142,17 +141,23 @@ def overload(seen: Readings) -> Finding | None:
     if not crowded.sentences or not seen.stalled:
         return None
     contradicts = misfits(seen, _KILLED | STOPPING | {"SIGABRT"}, {0, 1, 143})
-    if seen.busy is not None and seen.curve is not None and seen.busy >= BUSY:
-        words = f"The worker itself used {seen.busy:.2f} processors"
-        contradicts.append(cite(seen.curve, words))
-    if stall(seen).nature == "lock":
+    nature = stall(seen).nature
+    if nature == "busy" and seen.curve is not None:
+        words = f"The worker itself used {seen.busy or 0.0:.2f} processors"
+        if seen.burned_s is not None:
+            words += f", and {seen.burned_s:.1f} s of their time since its requests began"
+        against = [cite(seen.curve, words)]
+        return finding("platform_overload", WEAK, crowded.sentences, against, Explains.STALL)
+    if nature == "lock":
         contradicts.append("Its stack shows that it waited for a lock, not for a processor.")
+    if nature == "client":
+        contradicts.append("Its stack shows that it waited for a client, not for a processor.")
     late = seen.case.all(evidence.TIMEOUT) + seen.hangs
     supports = crowded.sentences + [cite(fact) for fact in late]
     if seen.busy is None:
-        return finding("platform_overload", WEAK, supports, contradicts)
+        return finding("platform_overload", WEAK, supports, contradicts, Explains.STALL)
     strength = STRONG if crowded.stolen else LIKELY
-    return finding("platform_overload", strength, supports, contradicts)
+    return finding("platform_overload", strength, supports, contradicts, Explains.STALL)
 
 
 def _signals(seen: Readings) -> set[str | None]:
@@ -186,6 +191,8 @@ def _condition(seen: Readings, condition: Condition) -> Finding | None:
             f"The program complained of something else: {seen.exception[:200]} (log)."
         )
     supports += agreeing(seen, (), None)
-    orders = seen.case.all(evidence.MASTER_SIGNAL, evidence.SERVICE, evidence.OOM_KILL)
-    contradicts += [cite(fact) for fact in orders]
-    return finding(condition.cause, strength, supports, contradicts)
+    explains = Explains.STALL if seen.stalled else Explains.END
+    if not seen.stalled:
+        orders = seen.case.all(evidence.MASTER_SIGNAL, evidence.SERVICE, evidence.OOM_KILL)
+        contradicts += [cite(fact) for fact in orders]
+    return finding(condition.cause, strength, supports, contradicts, explains)

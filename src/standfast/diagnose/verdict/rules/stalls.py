@@ -1,0 +1,109 @@
+"""Why a worker did not answer: what it did meanwhile, and whether it could compute at all."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from standfast.diagnose.verdict.readings import Readings, cite, number
+from standfast.diagnose.words import percent
+from standfast.store import evidence
+
+#: Busy is a thread that computes, idle one that waits; in processors.
+BUSY, IDLE = 0.5, 0.2
+#: One that used so many seconds of processor time in the requests that were open has computed,
+#: however small its share of a crowded machine was; and so much of its fair share.
+BURNED_S, FAIR = 5.0, 0.5
+
+
+class Stall(NamedTuple):
+    """What a worker did while nothing came back: ``busy``, ``client``, ``lock``, ``outside``, or
+    an empty text where that is not known. ``at`` names the application's own code there."""
+
+    nature: str
+    sentences: list[str]
+    at: str = ""
+
+
+def stall(seen: Readings) -> Stall:
+    """What the worker was doing, from its use of the processor and its stacks."""
+    sentences = []
+    nature = ""
+    if seen.busy is not None and seen.curve is not None:
+        if _computed(seen, seen.busy):
+            nature, doing = "busy", "it was computing: an endless loop, or slow code"
+        elif seen.busy <= IDLE:
+            doing = "it was waiting, not computing"
+        else:
+            doing = "it was partly computing, partly waiting"
+        words = f"The worker used {seen.busy:.2f} processors at the end"
+        if nature and seen.busy < BUSY and seen.burned_s is not None:
+            words += f", and {seen.burned_s:.1f} s of their time while the requests were open"
+        sentences.append(cite(seen.curve, f"{words}: {doing}"))
+    own = next((stack.own for stack in seen.stuck if stack.own is not None), None)
+    for stack in seen.stuck:
+        sentences.append(cite(stack.fact, f"Its stack was in: {stack.top}"))
+    if not nature and seen.stuck:
+        if all(stack.waits_for_client for stack in seen.stuck):
+            nature = "client"
+            sentences.append("The server itself was waiting there for the client's connection.")
+        elif any(stack.waits_for_lock for stack in seen.stuck):
+            nature = "lock"
+            sentences.append("It was waiting for a lock: threads that wait for each other.")
+        elif any(stack.waits_outside for stack in seen.stuck):
+            nature = "outside"
+            sentences.append("It was waiting for an answer from another service.")
+    return Stall(nature, sentences, own.words if own else "")
+
+
+def _computed(seen: Readings, busy: float) -> bool:
+    if busy >= BUSY:
+        return True
+    crowds = [
+        (number(fact.data, "processors") or 1.0) / load
+        for fact in seen.near(evidence.LOAD)
+        if (load := number(fact.data, "load_1m")) and load > 0
+    ]
+    fair = min([1.0, *crowds])
+    return busy >= FAIR * fair and busy > IDLE / 2 and (seen.burned_s or 0.0) >= BURNED_S
+
+
+#: The machine is overloaded when this share of time was stolen, or this many processes per
+#: processor wanted to run.
+STEAL, CROWD = 0.25, 4.0
+
+
+class Overload(NamedTuple):
+    """What says that the processors were taken by others; ``stolen`` by other machines."""
+
+    stolen: bool
+    sentences: list[str]
+
+
+def overload(seen: Readings) -> Overload:
+    """Whether the worker was kept from computing. One that used less than half of its fair share
+    in a crowd did not want to compute: it waited for something else."""
+    stolen = False
+    found = []
+    for fact in seen.near(evidence.LOAD):
+        steal, load = number(fact.data, "steal_share"), number(fact.data, "load_1m")
+        processors = number(fact.data, "processors") or 1.0
+        if steal is not None and steal >= STEAL:
+            stolen = True
+            words = (
+                f"{percent(steal)} of the processors' time went to other machines on the same host"
+            )
+            found.append(cite(fact, words))
+        elif load is not None and load >= CROWD * processors:
+            if seen.busy is not None and seen.busy < processors / load / 2:
+                continue
+            words = f"{load:.0f} processes wanted to run on {processors:.0f} processors"
+            found.append(cite(fact, words))
+    return Overload(stolen, found)
+
+
+def told_to_end_before(seen: Readings) -> bool:
+    """Whether the master had told the worker to end before it timed it out: what no longer
+    serves gives no sign of life either."""
+    timed_out = [fact.at_ns for fact in seen.case.all(evidence.TIMEOUT)]
+    told = [fact.at_ns for fact in seen.case.all(evidence.MASTER_SIGNAL)]
+    return bool(timed_out and told) and min(told) < min(timed_out)
