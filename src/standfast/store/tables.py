@@ -65,7 +65,8 @@ application = Table(
 #: One process. ``read_segment`` and ``read_offset`` say where the watcher goes on reading its
 #: journal; they change in the transaction that stores what was read. ``signal`` is a name such
 #: as SIGSEGV, ``exit_code`` is set where there was no signal; both are null where nobody knows.
-#: ``lost`` requests could not be recorded, ``damaged`` stretches of the journal not be read.
+#: ``lost`` requests could not be recorded, ``damaged`` stretches of the journal not be read, and
+#: ``left_out`` requests were open at once beyond those of which rows are kept.
 worker = Table(
     "worker",
     metadata,
@@ -86,6 +87,7 @@ worker = Table(
     Column("read_offset", BigInteger, nullable=False, default=0, server_default="0"),
     Column("damaged", Integer, nullable=False, default=0, server_default="0"),
     Column("damaged_bytes", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("left_out", BigInteger, nullable=False, default=0, server_default="0"),
     Column("died_ns", BigInteger),
     Column("signal", String(16)),
     Column("exit_code", Integer),

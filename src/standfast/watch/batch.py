@@ -35,6 +35,7 @@ from standfast.store.period import MINUTE_NS
 from standfast.store.places import place
 from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request, texts_of
 
+from . import crowd
 from .bounds import CLOCK_NS, MOST, clock_ns
 from .outcome import Row, close
 from .rollups import Rollups
@@ -66,7 +67,8 @@ _CLOSING = (
 class Source:
     """What a batch needs to know of the worker whose records it takes.
 
-    ``open`` has the requests that began within this batch and have not closed.
+    ``open`` has the requests that began within this batch and have not closed, ``kept_open`` is
+    about how many of earlier batches have rows, ``left_out`` how many have none (see ``crowd``).
     """
 
     worker_id: int
@@ -75,6 +77,8 @@ class Source:
     websocket: Routes
     slow_ns: int
     last_seen_ns: int
+    kept_open: int = 0
+    left_out: int = 0
     open: dict[int, tuple[int, int, bytes]] = field(default_factory=dict)
 
 
@@ -167,8 +171,11 @@ class Batch:
     def seal(self) -> None:
         """Makes rows of what is still open; before the transaction, as routes have their own."""
         for source in self._sources.values():
-            for seq, begin in source.open.items():
+            kept, left_out = crowd.chosen(source.open.items(), source.kept_open)
+            for seq, begin in kept:
                 self._kept.append(_row(source, seq, *begin))
+            source.kept_open += len(kept)
+            source.left_out += left_out
             source.open.clear()
         self._kept += self._held.values()
         self._held.clear()
@@ -180,6 +187,10 @@ class Batch:
             # A hostile journal may begin the same request twice; the first one counts.
             insert = request.insert().prefix_with("OR IGNORE", dialect="sqlite")
             connection.execute(insert, self._kept)
+        for source in self._sources.values():
+            if source.kept_open > crowd.MOST_OPEN:
+                source.left_out += crowd.thin_out(connection, source.worker_id)
+                source.kept_open = crowd.count_open(connection, source.worker_id)
         if self._ordinary:
             columns = [column.name for column in ordinary_request.c if column.name != "id"]
             statement = ordinary_request.insert().compile(
@@ -284,11 +295,13 @@ class Batch:
             row = rows.get(end.seq)
             if row is None:
                 self.ignored += 1
+                source.left_out -= source.left_out > 0
                 continue
             outcome = self._finish(source, row, end)
             changed[row["id"]] = row
             if outcome != OPEN:
                 del rows[end.seq]
+                source.kept_open -= 1
             if outcome not in (OPEN, SLOW, FAILED):
                 del changed[row["id"]]
                 ordinary.append(row["id"])

@@ -13,6 +13,7 @@ from standfast.store.tables import NAME_LIMIT, application, worker
 
 from .batch import Source
 from .bounds import clock_ns
+from .crowd import count_open
 from .folder import WorkerFiles, open_segment
 from .liveness import Process
 from .masters import apply_pending
@@ -56,6 +57,7 @@ class Register:
             app = self._applications[header.app] = self._application(header.app)
         with writing(self._engine) as connection:
             row = _row(connection, files.uid, app.application_id, header)
+            kept_open = count_open(connection, row.id)
         return Worker(
             source=Source(
                 worker_id=row.id,
@@ -64,6 +66,8 @@ class Register:
                 websocket=app.websocket,
                 slow_ns=app.slow_ns,
                 last_seen_ns=row.last_seen_ns,
+                kept_open=kept_open,
+                left_out=row.left_out,
             ),
             process=Process.of(header, owner),
             files=files,

@@ -113,7 +113,9 @@ class Worker:
                 worker.c.read_segment == segment,
                 worker.c.read_offset == offset,
             )
-            .values(last_seen_ns=self.source.last_seen_ns, **progress)
+            .values(
+                last_seen_ns=self.source.last_seen_ns, left_out=self.source.left_out, **progress
+            )
         )
         if done.rowcount != 1:
             raise Overtaken(
