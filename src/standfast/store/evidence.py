@@ -56,7 +56,9 @@ class Source(StrEnum):
 
 #: How the process ended. data: ``signal`` (name) or ``exit_code``; several sources may disagree.
 EXIT = "exit"
-#: The traceback that faulthandler wrote. data: ``signal``, ``thread`` (of the crash, as an int).
+#: The traceback that faulthandler wrote. data: ``signal``, ``thread`` (of the crash, as an int),
+#: ``own``: [function, file, line] of the innermost call in that thread that is neither Python's
+#: library nor an installed package: the application's own line, absent where there is none.
 TRACEBACK = "traceback"
 #: The kernel killed this process for want of memory. data: ``victim_pid``, ``rss_bytes``,
 #: ``scope`` ("cgroup" or "host"), ``cgroup``, ``limit_bytes`` (what that group may use, null where
@@ -98,6 +100,16 @@ HANG = "hang"
 #: the innermost outwards}: those of the requests that hang first; ``threads_left_out``: how many
 #: are not told.
 STACK = "stack"
+#: A thread of the worker waited for its client, seen in the server's own code or on the client's
+#: connection. data: ``part``: "head" or "body" (of a request: the client is to send more),
+#: "response" (it is to take in more); ``server``; ``thread`` (as the begin record has it);
+#: ``request_id``, the request that hung in it. Without one it comes from the traceback of the
+#: server's time-out by SIGABRT (faulthandler); with "head" no request had arrived as a whole.
+CLIENT_WAIT = "client_wait"
+#: While a request hung, the thread that it shares with others stood in its event loop and waited
+#: for anything to happen: the request waits for something and holds up no other. data: ``thread``,
+#: ``loop`` ("asyncio", "gevent", "eventlet"), ``request_ids``.
+LOOP_WAIT = "loop_wait"
 #: A line of a server's or the system's log about this process. data: ``log``.
 LOG = "log"
 #: The worker ended before it had served any request. data: as of EXIT, and ``age_s``.
@@ -124,8 +136,9 @@ SERVICE = "service"
 
 KINDS = (
     EXIT, TRACEBACK, OOM_KILL, DESCENDANT_OOM_KILL, NEIGHBOUR_OOM_KILL, OOM_COUNTER, HOST_MEMORY,
-    CURVE, TIMEOUT, MASTER_SIGNAL, PARENT_EXIT, HANG, STACK, LOG, START_FAILURE, HOST_RESTART,
-    DISK_FULL, DISK_READ_ONLY, NO_FILES, NO_PROCESSES, LOAD, CLOCK_JUMP, DATABASE_DOWN, SERVICE,
+    CURVE, TIMEOUT, MASTER_SIGNAL, PARENT_EXIT, HANG, STACK, CLIENT_WAIT, LOOP_WAIT, LOG,
+    START_FAILURE, HOST_RESTART, DISK_FULL, DISK_READ_ONLY, NO_FILES, NO_PROCESSES, LOAD,
+    CLOCK_JUMP, DATABASE_DOWN, SERVICE,
 )  # fmt: skip
 
 #: Texts are kept up to so many characters.

@@ -23,7 +23,7 @@ from standfast.store.tables import (
     worker,
 )
 
-from .facts import traceback_fact
+from .facts import client_wait_fact, traceback_fact
 from .outcome import ABORTED_WAIT_NS
 from .rollups import Rollups
 
@@ -54,7 +54,8 @@ def bury(
     if fault:
         values["fault"] = fault
     if crash:
-        add_facts(connection, worker_id, [crash])
+        waited = client_wait_fact(fault, fault_ns)
+        add_facts(connection, worker_id, [crash, *([waited] if waited else [])])
         if row.signal is None and row.exit_code is None:
             values["signal"] = crash.data.get("signal")
     if values:

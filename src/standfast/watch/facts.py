@@ -6,7 +6,9 @@ import re
 import signal
 from typing import Any
 
-from standfast.store.evidence import EXIT, TRACEBACK, Fact, Source
+from standfast.store.evidence import CLIENT_WAIT, EXIT, TRACEBACK, Fact, Source
+
+from .waits import RESPONSE, ClientWait, client_wait, crashing_stack, is_own
 
 #: What faulthandler writes on the first line, and the signal that it means.
 _FATAL = re.compile(r"^Fatal Python error: (.+)", re.MULTILINE)
@@ -50,4 +52,25 @@ def traceback_fact(fault: str, fault_ns: int) -> Fact | None:
     data: dict[str, Any] = {"signal": _FATAL_SIGNALS.get(fatal[1].strip())}
     if thread := _CURRENT_THREAD.search(fault):
         data["thread"] = int(thread[1], 16)
+    own = [call for call in crashing_stack(fault) if is_own(call.file)]
+    if own:
+        data["own"] = list(own[0])
     return Fact(TRACEBACK, Source.FAULTHANDLER, fault_ns, fault, data)
+
+
+def client_wait_fact(fault: str, fault_ns: int) -> Fact | None:
+    """That the thread in which a fatal signal struck waited for a client: a server's time-out."""
+    found = client_wait(crashing_stack(fault))
+    if found is None:
+        return None
+    data: dict[str, Any] = {"part": found.part, "server": found.server}
+    if thread := _CURRENT_THREAD.search(fault):
+        data["thread"] = int(thread[1], 16)
+    return Fact(CLIENT_WAIT, Source.FAULTHANDLER, fault_ns, client_wait_words(found), data)
+
+
+def client_wait_words(found: ClientWait) -> str:
+    """The sentence that says what was waited for."""
+    if found.part == RESPONSE:
+        return f"{found.server} waited for a client to take in more of a response"
+    return f"{found.server} waited for a client to send more of a request's {found.part}"

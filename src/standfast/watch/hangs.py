@@ -141,7 +141,9 @@ class Hangs:
         data: dict[str, Any] = {"request_ids": [_name(row) for row in rows[:_MOST_FACTS]]}
         if len({row.thread for row in rows}) == 1 and rows[0].thread:
             data["thread"] = rows[0].thread
-        wanted = frozenset(row.thread for row in rows)
+        wanted: dict[int, list[str]] = {}
+        for row in rows[:_MOST_FACTS]:
+            wanted.setdefault(row.thread, []).append(_name(row))
         self.stacks.ask(Question(each.living, data, wanted))
 
     def _went_on(self, connection: Connection, known: Mapping[int, Watched]) -> Sequence[Row[Any]]:

@@ -7,16 +7,19 @@ interrupt what it is doing. Where this user may not look into the process, there
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from standfast.journal import identity
-from standfast.store.evidence import STACK, Fact, Source
+from standfast.store.evidence import CLIENT_WAIT, LOOP_WAIT, STACK, Fact, Source
+from standfast.watch.facts import client_wait_words
 from standfast.watch.liveness import Process
+from standfast.watch.waits import Call, ClientWait, client_wait, loop_wait
 
 from . import py_spy, threads
 from .collector import Death, Living
+from .sockets import waits_on_client
 
 #: How often a stack is tried to be read that changed meanwhile, and how long apart, in seconds.
 _TRIES = 6
@@ -26,12 +29,13 @@ _AT_ONCE = 4
 
 
 class Question(NamedTuple):
-    """Whose stacks are wanted. ``data`` goes into the fact as it is; ``wanted`` are the threads (as
-    threading.get_ident() names them) of the requests that hang: they are kept before others."""
+    """Whose stacks are wanted. ``data`` goes into the fact as it is; ``wanted`` has the requests
+    that hang by their threads (as threading.get_ident() names them), which are kept before others.
+    """
 
     living: Living
     data: dict[str, Any]
-    wanted: frozenset[int] = frozenset()
+    wanted: Mapping[int, Sequence[str]] = {}
 
 
 @dataclass
@@ -131,8 +135,36 @@ class Stacks:
         data = {**question.data, **threads.data_of(kept, len(found))}
         text = threads.text_of(kept, len(found))
         fact = Fact(STACK, Source.PY_SPY, asked.at_ns, text, data)
-        self._taken.append((question.living.process, question.living.worker_id, fact))
+        told = [fact, *_waits(question, found, asked.at_ns)]
+        living = question.living
+        self._taken += [(living.process, living.worker_id, one) for one in told]
         return True
+
+
+def _waits(question: Question, found: list[threads.Thread], at_ns: int) -> Iterator[Fact]:
+    """Which of the threads that hang wait for their client, and which are a loop that waits."""
+    for thread in found:
+        names = question.wanted.get(thread.ident)
+        if names is None:
+            continue
+        # Two facts of one kind and source need two times.
+        at_ns += 1
+        calls = [Call(one.function, one.file, one.line) for one in thread.frames]
+        data: dict[str, Any] = {"thread": thread.ident}
+        if loop := loop_wait(calls):
+            words = (
+                f"the event loop ({loop}) in which {', '.join(names[:5])} hung had nothing to do"
+            )
+            data |= {"loop": loop, "request_ids": list(names)}
+            yield Fact(LOOP_WAIT, Source.PY_SPY, at_ns, words, data)
+            continue
+        source = Source.PY_SPY
+        wait = client_wait(calls)
+        if wait is None and (part := waits_on_client(question.living.pid, thread.tid)):
+            wait, source = ClientWait("the server", part), Source.PROC
+        if wait is not None and len(names) == 1:
+            data |= {"part": wait.part, "server": wait.server, "request_id": names[0]}
+            yield Fact(CLIENT_WAIT, source, at_ns, client_wait_words(wait), data)
 
 
 def _is_there(living: Living) -> bool:
