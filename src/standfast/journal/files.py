@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from urllib.parse import quote
@@ -39,10 +40,15 @@ def parse_segment_name(name: str) -> tuple[str, int] | None:
 
 
 def last_segment(folder: str, uid: str) -> int:
-    """The highest number of the worker's segments that lie in ``folder``, or 0."""
+    """The highest number of the worker's segments that lie in ``folder``, or 0.
+
+    Raises OSError where descriptors or memory are used up.
+    """
     try:
         names = os.listdir(folder)
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise
         return 0
     parsed = [parse_segment_name(name) for name in names]
     return max((pair[1] for pair in parsed if pair and pair[0] == uid), default=0)

@@ -24,18 +24,31 @@ class Identity(NamedTuple):
 
 
 def of_this_process(app: str, server: str = "", revision: str = "") -> Identity:
-    """The identity of the calling process; what the system does not tell is 0 or empty."""
+    """The identity of the calling process; what the system does not tell is 0 or empty.
+
+    Raises OSError where the system is short of what it takes to ask, so that it may be asked later:
+    under half an identity nobody would know this process for one that lives.
+    """
     pid = os.getpid()
+    ticks, boot = start_ticks(pid), boot_id()
+    if not (ticks and boot):
+        refuse_if_short()
+        ticks, boot = start_ticks(pid), boot_id()
     return Identity(
         app=app,
         host=os.uname().nodename,
         pid=pid,
-        start_ticks=start_ticks(pid),
-        boot_id=boot_id(),
+        start_ticks=ticks,
+        boot_id=boot,
         pid_namespace=pid_namespace(),
         server=server,
         revision=revision,
     )
+
+
+def refuse_if_short() -> None:
+    """Raises OSError where no file can be opened: descriptors or memory are used up."""
+    os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
 
 def worker_uid(host: str, boot_id: str, pid: int, start_ticks: int) -> str:

@@ -10,6 +10,7 @@ import mmap
 import os
 import time
 import zlib
+from itertools import count
 from typing import Any, Optional
 
 from . import files
@@ -20,6 +21,7 @@ from .format import (
     END_FIXED,
     EXIT,
     EXIT_FIXED,
+    HEAD,
     LOST_OFFSET,
     MIN_SEGMENT_SIZE,
     ROLL,
@@ -52,6 +54,8 @@ _PATIENCE = 10_000
 #: A type, and flags to the left of it, as they stand in the head of a record.
 BEGIN_KIND = BEGIN << 16
 END_KIND = END << 16
+#: What a begin record has beside its texts.
+_BEGIN_SIZE = HEAD.size + BEGIN_FIXED.size
 _checksum = zlib.adler32
 _pack_begin = BEGIN_FIXED.pack
 #: The fixed part of an end record, from its number, duration, CPU time, bytes sent and status.
@@ -82,8 +86,8 @@ class Writer:
 
     __slots__ = (
         "_begin_limit", "_folder", "_give", "_guard", "_identity", "_limit", "_map", "_patience",
-        "_populated", "_position", "_retry_at", "_room", "_segment", "_segment_size", "_seq",
-        "_take", "_words", "error", "lost", "uid",
+        "_populated", "_position", "_retry_at", "_room", "_segment", "_segment_size", "_take",
+        "_words", "error", "lost", "number", "uid",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +98,7 @@ class Writer:
         segment_size: int = SEGMENT_SIZE,
         first_seq: int = 1,
         limit: int = 0,
+        lost: int = 0,
     ) -> None:
         """Nothing is opened before the first record. ``journal`` is the folder of all apps.
 
@@ -102,7 +107,8 @@ class Writer:
 
         ``segment_size`` is in bytes, ``first_seq`` the number of the first request: a child
         that goes on counting where its parent stood can never close a request of its own by
-        closing one of its parent's.
+        closing one of its parent's. ``lost`` requests went unrecorded before. Raises OSError where
+        descriptors or memory are used up.
         """
         self._folder = files.app_folder(journal, identity.app)
         self._identity = identity
@@ -121,9 +127,10 @@ class Writer:
         # The same process may have run another program before (execve(2) changes neither its
         # pid nor its start): segments and requests are counted on from there.
         self._segment = files.last_segment(self._folder, self.uid)
-        self._seq = max(first_seq, self._segment << SEGMENT_SEQS) - 1
+        #: The number of the next request, never the same one twice.
+        self.number = count(max(first_seq, self._segment << SEGMENT_SEQS)).__next__
         self.error: Optional[OSError] = None
-        self.lost = 0
+        self.lost = lost
         # A list of one as the lock: taking the baton and giving it back are atomic and cost a
         # fifth of what a lock costs, and two threads hardly ever meet here.
         baton: list[None] = [None]
@@ -132,16 +139,25 @@ class Writer:
 
     @property
     def next_seq(self) -> int:
-        """The number that the next request will get."""
-        return self._seq + 1
+        """The number that the next request will get, while no other thread begins one."""
+        seq = self.number()
+        self.number = count(seq).__next__
+        return seq
 
     def begin(
-        self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, kind: int = BEGIN_KIND
+        self,
+        fields: bytes,
+        wall_ns: int,
+        mono_ns: int,
+        thread: int,
+        kind: int = BEGIN_KIND,
+        seq: int = 0,
     ) -> int:
         """Writes a begin record and returns the request's number, 0 if it went unrecorded.
 
         ``fields`` are the six texts, joined by zero bytes (see ``format.pack_fields``); ``kind``
-        is the type and the flags as they stand in the head.
+        is the type and the flags as they stand in the head, ``seq`` a number from ``number`` where
+        the request has got one already.
         """
         try:
             self._take()
@@ -149,21 +165,20 @@ class Writer:
             if not self._wait():
                 return 0
         try:
-            # As in append, written out again: the number must be taken under the same baton.
-            seq = self._seq + 1
-            body = _pack_begin(seq, wall_ns, mono_ns, thread) + fields
-            size = len(body) + 8
+            # As in append, written out again: another call would be a tenth of the whole.
+            size = len(fields) + _BEGIN_SIZE
             at = self._position
             if at + size > self._begin_limit:
                 if not self._make_room(size, _END_ROOM):
                     return 0
                 at = self._position
+            seq = seq or self.number()
+            body = _pack_begin(seq, wall_ns, mono_ns, thread) + fields
             self._map[at + 8 : at + size] = body
             word = at >> 2
             self._words[word + 1] = _checksum(body, kind | 1)
             self._words[word] = kind | size
             self._position = at + size + 7 & -8
-            self._seq = seq
             return seq
         finally:
             self._give(None)
@@ -189,6 +204,16 @@ class Writer:
             self._position = at + size + 7 & -8
         finally:
             self._give(None)
+
+    def append_now(self, kind: int, body: bytes) -> bool:
+        """As ``append``, but does not wait for another thread: False where it would have to."""
+        try:
+            self._take()
+        except IndexError:
+            return False
+        self._give(None)
+        self.append(kind, body)
+        return True
 
     def end(
         self,
@@ -233,7 +258,7 @@ class Writer:
             return True
         # Who holds it may be stuck for long, or gone for ever: nobody else waits so long for it.
         self._patience = max(self._patience // 10, 1)
-        self._lose()
+        self.lose()
         return False
 
     def close(self) -> None:
@@ -261,10 +286,11 @@ class Writer:
             else:
                 self.error = None
                 return True
-        self._lose()
+        self.lose()
         return False
 
-    def _lose(self) -> None:
+    def lose(self) -> None:
+        """Counts a request that goes unrecorded, in the header of the segment."""
         self.lost += 1
         try:
             self._words[LOST_OFFSET >> 2] = self.lost & 0xFFFF_FFFF

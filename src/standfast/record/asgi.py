@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from _thread import get_ident
-from asyncio import CancelledError
 from collections.abc import Awaitable
-from struct import error as struct_error
-from time import monotonic_ns, thread_time_ns, time_ns
+from time import monotonic_ns, time_ns
 from typing import Any, Callable, Optional
 from urllib.parse import quote
 
-from ..journal.format import ABORTED, CANCELLED, RUNNING, UNKNOWN, WEBSOCKET
-from ..journal.writer import BEGIN_KIND, END_KIND, pack_end
+from ..journal.format import EVENT_STREAM, UNKNOWN, WEBSOCKET
+from ..journal.writer import BEGIN_KIND
 from .channel import Channel, channel_for
-from .errors import Noted, current, stack_of
+from .errors import current, is_of_a_signal
 from .mask import SHORT, has_long_part, may_have_key
+from .request import RUNNING_KIND, Request
+from .slots import SLOT, make, slots
+from .threads import get_ident
+from .words import joined_values, kept_headers, scope_texts
 
 #: What the outermost recorder leaves in the scope; others then stand aside.
 KEY = "standfast.request"
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _set_current = current.set
-_RUNNING_KIND = END_KIND | RUNNING << 24
-_WEBSOCKET_KIND = BEGIN_KIND | WEBSOCKET << 24
+_EVENT_STREAM = EVENT_STREAM << 24
+#: What is recorded, by the scope's type.
+_KINDS = {"http": BEGIN_KIND, "websocket": BEGIN_KIND | WEBSOCKET << 24}
 
 
 class Recorder:
@@ -35,28 +37,63 @@ class Recorder:
         STANDFAST_JOURNAL say."""
         self.app = app
         self.channel = channel_for(name, journal)
+        # By `iscoroutinefunction(app.__call__)` servers know ASGI 3. A call does not come by here:
+        # Python looks up what it calls in the class, and there it costs one coroutine less.
+        self.__dict__["__call__"] = self._as_a_coroutine
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
-        scope_type = scope["type"]
-        if scope_type == "http":
-            kind = BEGIN_KIND
-        elif scope_type == "websocket":
-            kind = _WEBSOCKET_KIND
-        else:
-            await self.app(scope, receive, send)
-            return
-        if KEY in scope:
-            await self.app(scope, receive, send)
-            return
-        # From here to the call of the application, every line is paid for by every request.
-        scope[KEY] = True
-        request = _Request()
-        request.channel = channel = self.channel
-        request.server_send = send
-        request.status = request.sent = 0
-        request.errors = None
+    async def _as_a_coroutine(self, scope: dict[str, Any], receive: Any, send: Send) -> Any:
+        return await self(scope, receive, send)
+
+    def __call__(self, scope: dict[str, Any], receive: Any, send: Send) -> Awaitable[Any]:
         try:
-            get = dict(scope["headers"]).get
+            kind = _KINDS.get(scope["type"])
+            if kind is not None and KEY not in scope:
+                number = self.channel.writer.number()
+                if number:
+                    slot = number & SLOT
+                    function = _slots[slot] or make(_slots, _serve, slot)
+                    served: Awaitable[Any] = function(self, scope, receive, send, number, kind)
+                    return served
+        except BaseException as error:  # whatever is wrong with our record, the request is served
+            if is_of_a_signal(error):
+                raise
+        unrecorded: Awaitable[Any] = self.app(scope, receive, send)
+        return unrecorded
+
+
+async def _serve(
+    recorder: Recorder, scope: dict[str, Any], receive: Any, send: Send, number: int, kind: int
+) -> Any:
+    """Serves one request, under the name of its slot: a stack that is taken says which one runs."""
+    request = _begun(recorder.channel, scope, send, number, kind)
+    try:
+        result = await recorder.app(scope, receive, request.send)
+    except BaseException as error:
+        request.fail(error)
+        raise
+    request.end()
+    return result
+
+
+_slots = slots()
+
+
+def _begun(channel: Channel, scope: dict[str, Any], send: Send, number: int, kind: int) -> _Request:
+    """Begins the record of a request; every line is paid for by every request."""
+    request = _Request()
+    request.channel = channel
+    request.server_send = send
+    request.errors = None
+    request.seq = request.status = request.sent = request.report_at = 0
+    try:
+        scope[KEY] = True
+        headers: Any = ()
+        try:
+            headers = scope["headers"]
+            if type(headers) is not list:
+                headers = kept_headers(scope)
+            named = dict(headers)
+            get = named.get
             uri = scope.get("raw_path") or quote(scope["path"], errors="replace").encode()
             query = scope.get("query_string")
             if query:
@@ -72,55 +109,54 @@ class Recorder:
             ):
                 masked = channel.masker.uri(uri.decode("latin-1"))
                 uri = masked.encode("latin-1", "backslashreplace")
+            forwarded_for = get(b"x-forwarded-for", b"")
+            if forwarded_for and len(named) != len(headers):
+                forwarded_for = joined_values(headers, b"x-forwarded-for")
+            if b"text/event-stream" in get(b"accept", b""):
+                kind |= _EVENT_STREAM
             client = scope.get("client")
             fields = b"\0".join(
                 (
-                    client[0].encode("utf-8", "replace") if client else b"",
-                    scope.get("method", "GET").encode("utf-8", "replace"),
+                    client[0].encode() if client else b"",
+                    scope.get("method", "GET").encode(),
                     uri,
                     get(b"host", b""),
-                    get(b"x-forwarded-for", b""),
+                    forwarded_for,
                     get(b"user-agent", b""),
                 )
             )
             if b"@" in fields:
                 text = channel.masker.addressed(fields.decode("latin-1"))
                 fields = text.encode("latin-1", "backslashreplace")
-            if len(fields) > channel.plain_up_to:
-                fields, kind = channel.bounded(fields, kind)
-            _set_current(request)
-            if channel.cpu_time:
-                request.cpu_ns = thread_time_ns()
-            request.begun_ns = begun = monotonic_ns()
-            wall = time_ns()
-            thread = get_ident()
-            writer = channel.writer
-            request.seq = writer.begin(fields, wall, begun, thread, kind) or channel.begin_slowly(
-                writer, fields, wall, begun, thread, kind
-            )
-        except Exception:  # whatever is wrong with our record, the request must be served
-            request.seq = 0
-        try:
-            await self.app(scope, receive, request.send)
-        except CancelledError:
-            request.end(END_KIND | CANCELLED << 24)
-            raise
-        except BaseException as error:
+        except BaseException as error:  # it is not as ASGI says: what can be read of it is
+            if is_of_a_signal(error):
+                raise
+            fields = scope_texts(scope, headers, channel.masker)
+        if len(fields) > channel.plain_up_to:
+            fields, kind = channel.bounded(fields, kind)
+        _set_current(request)
+        if channel.cpu_time:
+            request.turn = channel.cpu.begin()
+        request.begun_ns = begun = monotonic_ns()
+        wall = time_ns()
+        thread = get_ident()
+        writer = channel.writer
+        request.seq = writer.begin(
+            fields, wall, begun, thread, kind, number
+        ) or channel.begin_first(writer, fields, wall, begun, thread, kind, number)
+    except BaseException as error:  # whatever is wrong with our record, the request is served
+        if is_of_a_signal(error):
             request.fail(error)
             raise
-        request.end(END_KIND)
+        channel.lose()
+    return request
 
 
-class _Request(Noted):
+class _Request(Request):
     """One request or WebSocket on its way."""
 
-    __slots__ = ("begun_ns", "channel", "cpu_ns", "sent", "seq", "server_send", "status")
+    __slots__ = ("server_send", "status")
 
-    begun_ns: int
-    channel: Channel
-    cpu_ns: int
-    sent: int
-    seq: int
     server_send: Send
     status: int
 
@@ -128,49 +164,47 @@ class _Request(Noted):
         try:
             kind = message["type"]
             if kind == "http.response.body":
-                self.sent += len(message.get("body", b""))
-                if not message.get("more_body"):
+                if message.get("more_body"):
+                    self.count(message.get("body", b""))
+                else:
+                    body = message.get("body", b"")
+                    if type(body) is bytes and not self.report_at:
+                        self.sent = len(body)
+                    else:
+                        self.count(body)
                     # The response is complete: what runs on after this is background work.
-                    self.write(_RUNNING_KIND)
-            elif kind == "http.response.start" or kind == "websocket.http.response.start":
+                    self.write(RUNNING_KIND)
+            elif kind == "http.response.start":
                 self.status = message["status"]
-            elif kind == "websocket.http.response.body":
-                self.sent += len(message.get("body", b""))
-            elif kind == "websocket.accept":
-                self.status = 101
-            elif kind == "websocket.close" and not self.status:
-                self.status = 403
-        except Exception:
-            pass  # no such message: the server will say what it thinks of it
+            else:
+                self._see(kind, message)
+        except BaseException as error:  # no such message: the server will say what it thinks of it
+            if is_of_a_signal(error):
+                raise
         return self.server_send(message)
 
-    def end(self, kind: int) -> None:
-        """Closes the record; a second call does nothing."""
-        self.write(kind)
-        self.seq = 0
+    def _see(self, kind: str, message: dict[str, Any]) -> None:
+        """Takes in the messages that are not of an ordinary response."""
+        if kind == "websocket.send":
+            text = message.get("text")
+            self.count(message.get("bytes") or b"" if text is None else text.encode())
+        elif kind == "websocket.accept":
+            self.status = 101
+        elif kind == "websocket.close" and not self.status:
+            self.status = 403
+        elif kind == "websocket.http.response.start":
+            self.status = message["status"]
+        elif kind == "websocket.http.response.body":
+            self.count(message.get("body", b""))
+        elif kind == "http.response.pathsend" or kind == "http.response.zerocopysend":
+            # The server sends a file by itself, without Python's help.
+            self.sent = UNKNOWN
+            if not message.get("more_body"):
+                self.write(RUNNING_KIND)
 
-    def fail(self, error: BaseException) -> None:
-        """Closes the record of a request that ``error`` ended."""
-        if self.seq:
-            self.note(stack_of(error))
-            self.end(END_KIND if isinstance(error, Exception) else END_KIND | ABORTED << 24)
-
-    def write(self, kind: int) -> None:
-        """Writes an end record of that kind, if the request's beginning was recorded."""
-        seq = self.seq
-        if not seq:
-            return
-        try:
-            channel = self.channel
-            duration = monotonic_ns() - self.begun_ns
-            cpu = thread_time_ns() - self.cpu_ns if channel.cpu_time else UNKNOWN
-            error = b""
-            if self.errors:
-                error, kind = channel.error(self.errors, kind)
-            try:
-                body = pack_end(seq, duration, cpu, self.sent, self.status) + error
-            except struct_error:  # a status that no server would send: closed without it
-                body = pack_end(seq, duration, UNKNOWN, UNKNOWN, 0) + error
-            channel.writer.append(kind, body)
-        except Exception:  # as at the beginning
-            return
+    def code(self) -> int:
+        status = self.status
+        if not issubclass(type(status), int) or type(status) is bool:
+            return 0
+        code = int.__index__(status)
+        return code if 0 < code < 65536 else 0

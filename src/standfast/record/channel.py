@@ -6,26 +6,50 @@ import faulthandler
 import os
 import sys
 import threading
-from typing import Optional
+from collections import deque
+from errno import EMFILE, ENFILE, ENOMEM
+from time import monotonic_ns
+from typing import Any, Optional
 
 from ..journal import files
 from ..journal.format import CUT, ERROR_LIMIT, FIELD_LIMIT, pack_fields
-from ..journal.identity import of_this_process
-from ..journal.writer import Writer
+from ..journal.identity import of_this_process, refuse_if_short
+from ..journal.writer import RETRY_NS, Writer
 from . import errors
 from .mask import Masker, truncated
 from .settings import Settings, from_environ
+from .threads import CpuTime, is_shared
+
+_SHORT = (EMFILE, ENFILE, ENOMEM)
 
 
-class Unopened:
-    """Stands where the writer will be: no request of this process has been recorded yet."""
+#: How often it is tried to open what could not be opened for want of descriptors, a second apart.
+_TRIES = 600
 
-    def begin(self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, kind: int) -> int:
-        """Records nothing."""
+
+class Opening:
+    """Stands where the writer will be, as long as there is something left to be opened."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def number(self) -> int:
+        """The number of a request, 0 where no journal can be opened now."""
+        writer = self._channel.open_or_lose()
+        return writer.number() if writer else 0
+
+    def begin(
+        self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, kind: int, seq: int = 0
+    ) -> int:
+        """Records nothing: ``Channel.begin_first`` does."""
         return 0
 
     def append(self, kind: int, body: bytes) -> None:
-        """The end of a request that the parent of this process began: the parent's affair."""
+        """Records what belongs to a request of this process. What the parent of this process
+        began is the parent's affair."""
+        writer = self._channel.opened
+        if writer is not None:
+            writer.append(kind, body)
 
 
 class Channel:
@@ -43,9 +67,20 @@ class Channel:
         self.cpu_time = settings.cpu_time
         # No text can be over its limit where all together are under the smallest limit.
         self.plain_up_to = -1 if settings.truncate_clients else FIELD_LIMIT
+        self.cpu = CpuTime()
         self.server = ""
-        self.writer: Writer | Unopened = Unopened()
+        #: Whether one thread serves many requests at a time.
+        self.is_shared = False
+        #: Responses that are being streamed, by the thread that fetched their last chunk.
+        self.streams: dict[int, Any] = {}
+        self.opened: Optional[Writer] = None
+        self.writer: Writer | Opening = Opening(self)
         self._first_seq = 1
+        self._lost = 0
+        self._error: Optional[OSError] = None
+        self._retry_at = 0
+        self._tries = _TRIES
+        self._later: deque[tuple[int, bytes]] = deque()
         self._fault_fd = -1
         self._complained = False
         self._lock = threading.Lock()
@@ -53,43 +88,104 @@ class Channel:
     def open(self, server: str = "") -> Writer:
         """The writer of this process, made now if it was not there.
 
-        ``server`` is what the server calls itself, where nobody told before.
+        ``server`` is what the server calls itself, where nobody told before. Raises OSError where
+        descriptors or memory are used up; it may be asked again at any time.
         """
         with self._lock:
-            writer = self.writer
-            if isinstance(writer, Writer):
-                return writer
-            settings = self.settings
-            identity = of_this_process(settings.app, self.server or server, settings.revision)
-            writer = Writer(
-                settings.journal,
-                identity,
-                first_seq=self._first_seq,
-                limit=settings.journal_limit,
-            )
-            self._catch_faults(writer.uid)
-            errors.watch_logging()
-            self.writer = writer
-            return writer
+            if not isinstance(self.writer, Opening):
+                return self.writer
+            now = monotonic_ns()
+            if now >= self._retry_at:
+                self._retry_at = now + RETRY_NS
+                self._tries -= 1
+                self._open(server)
+            if self.opened is None:
+                raise self._error or OSError("not opened")
+            return self.opened
 
-    def begin_slowly(
+    def _open(self, server: str) -> None:
+        try:
+            if self.opened is None:
+                settings = self.settings
+                who = of_this_process(settings.app, self.server or server, settings.revision)
+                self.opened = Writer(
+                    settings.journal,
+                    who,
+                    first_seq=self._first_seq,
+                    limit=settings.journal_limit,
+                    lost=self._lost,
+                )
+                self.is_shared = is_shared()
+                errors.watch_logging()
+            self._catch_faults(self.opened.uid)
+        except OSError as error:
+            self._error = error
+            if self.opened is None or (error.errno in _SHORT and self._tries > 0):
+                return
+        self._error = None
+        self.writer = self.opened
+
+    def open_or_lose(self, server: str = "") -> Optional[Writer]:
+        """As ``open``; where that fails, a request is counted as lost."""
+        try:
+            return self.open(server)
+        except OSError:
+            self.lose()
+            self.complain()
+            return None
+
+    def lose(self) -> None:
+        """Counts a request that goes unrecorded."""
+        if self.opened is not None:
+            self.opened.lose()
+        else:
+            self._lost += 1
+
+    def begin_first(
         self,
-        refused: Writer | Unopened,
+        refused: Writer | Opening,
         fields: bytes,
         wall_ns: int,
         mono_ns: int,
         thread: int,
         kind: int,
+        seq: int = 0,
         server: str = "",
     ) -> int:
         """Begins one of the first requests of this process, or one that the writer refused."""
         # What was asked counts, not what is there by now: another thread may have opened it.
-        if isinstance(refused, Unopened):
-            seq = self.open(server).begin(fields, wall_ns, mono_ns, thread, kind)
+        if isinstance(refused, Opening):
+            writer = self.opened if seq else self.open_or_lose(server)
+            if writer is None:
+                return 0
+            seq = writer.begin(fields, wall_ns, mono_ns, thread, kind, seq)
             if seq:
                 return seq
         self.complain()
         return 0
+
+    def append_later(self, kind: int, body: bytes) -> None:
+        """Writes a record from within a finalizer: at once if that can be done without waiting,
+        else with the next record of a stream. The code that it interrupts may be the writer's."""
+        later = self._later
+        later.append((kind, body))
+        writer = self.opened
+        while later and writer is not None:
+            try:
+                kind, body = later.popleft()
+            except IndexError:
+                return
+            if not writer.append_now(kind, body):
+                later.appendleft((kind, body))
+                return
+
+    def append_what_is_left(self) -> None:
+        """Writes what finalizers had to leave."""
+        while self._later:
+            try:
+                self.writer.append(*self._later.popleft())
+            except IndexError:  # another thread was faster
+                return
 
     def bounded(self, fields: bytes, kind: int) -> tuple[bytes, int]:
         """The texts of a begin record within their limits, its kind marked where one was cut."""
@@ -111,7 +207,7 @@ class Channel:
 
     def complain(self) -> None:
         """Says on stderr, once in a process, that requests go unrecorded and why."""
-        error = getattr(self.writer, "error", None)
+        error = getattr(self.writer, "error", None) or self._error
         if error and not self._complained:
             self._complained = True
             try:
@@ -125,9 +221,14 @@ class Channel:
     def renew(self) -> None:
         """Called in a child after a fork: the parent's journal is not the child's."""
         self._lock = threading.Lock()
-        if isinstance(self.writer, Writer):
-            self._first_seq = self.writer.next_seq
-            self.writer = Unopened()
+        if self.opened is not None:
+            self._first_seq = self.opened.next_seq
+            self.opened = None
+            self.writer = Opening(self)
+        self._retry_at, self._tries, self._lost, self._error = 0, _TRIES, 0, None
+        self._later.clear()
+        self.streams.clear()
+        self.cpu = CpuTime()
         if self._fault_fd >= 0:
             faulthandler.disable()
             os.close(self._fault_fd)
@@ -136,7 +237,8 @@ class Channel:
     def _catch_faults(self, uid: str) -> None:
         """Has the traceback of a fatal signal written beside the journal.
 
-        An application that uses faulthandler itself keeps it as it is.
+        An application that uses faulthandler itself keeps it as it is. Raises OSError where there
+        is no descriptor to spare: the last one is the application's, or the next segment's.
         """
         if faulthandler.is_enabled():
             return
@@ -145,10 +247,18 @@ class Channel:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
-            self._fault_fd = os.open(path, flags, 0o600)
-            faulthandler.enable(self._fault_fd)
+            fd = os.open(path, flags, 0o600)
+        except OSError as error:
+            if error.errno in _SHORT:
+                raise
+            return  # the writer meets the same obstacle, and says so
+        try:
+            refuse_if_short()
         except OSError:
-            pass  # the writer meets the same obstacle, and says so
+            os.close(fd)
+            raise
+        self._fault_fd = fd
+        faulthandler.enable(fd)
 
 
 def _truncated(addresses: bytes) -> bytes:

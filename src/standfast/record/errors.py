@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import signal
 import sys
 import traceback
 from contextvars import ContextVar
 from types import CodeType, FrameType
-from typing import Any, Optional
+from typing import Any, Callable, Optional
+from weakref import WeakValueDictionary
 
-from ..journal.format import CUT_MARK, ERROR_LIMIT
+from ..journal.format import ABORTED, CANCELLED, CUT_MARK, ERROR_LIMIT
 
 _OWN_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 #: At most so many errors are kept of one request, each of at most so many characters. That is
@@ -18,14 +21,19 @@ _OWN_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 #: half a secret would not be known for one.
 _MOST_ERRORS = 8
 _NOTE_LIMIT = 4 * ERROR_LIMIT
+#: asyncio's, trio's, and what ends a generator that nobody wants any more.
+_GREENLETS = re.compile(r"/(gevent|eventlet|greenlet)/")
+_CANCELLATIONS = ("CancelledError", "Cancelled", "GeneratorExit")
 
 
 class Noted:
     """What a request collects while it is in flight."""
 
-    __slots__ = ("errors",)
+    __slots__ = ("errors", "seq")
 
     errors: Optional[list[str]]
+    #: The request's number; 0 when it is not recorded, or no longer.
+    seq: int
 
     def note(self, text: str) -> None:
         """Adds an error to those of the request; of too many, the last one is kept too."""
@@ -50,7 +58,7 @@ _DEEPEST = 1000
 def serving() -> Optional[Noted]:
     """The request that the calling code serves, or None."""
     request = current.get()
-    if request is not None:
+    if request is not None and request.seq:
         return request
     frame: Optional[FrameType] = sys._getframe(1)
     for _ in range(_DEEPEST):
@@ -68,15 +76,76 @@ def serving() -> Optional[Noted]:
 def stack_of(error: BaseException) -> str:
     """The traceback as Python prints it, or the bare name where even that goes wrong.
 
-    The recorder's own frame is left out: the application's author shall read of the application.
+    The recorder's own frames are left out: the application's author reads of the application.
+    Where the exception is none of ``Exception``, the last line starts with the name of its class.
+    """
+    name = safely(_name_of, type(error), default="an exception without a name")
+    text: str = safely(_formatted, error, default="") or f"{name}\n"
+    last = text.rstrip("\n").rpartition("\n")[2]
+    if not issubclass(type(error), Exception) and not last.startswith(name):
+        text += f"{name}\n"
+    return text
+
+
+def _name_of(kind: type) -> str:
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def _formatted(error: BaseException) -> str:
+    whole = traceback.TracebackException(type(error), error, error.__traceback__)
+    left, seen = [whole], set()
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.stack[:] = [frame for frame in one.stack if not frame.filename.startswith(_OWN_FOLDER)]
+        left += filter(None, (one.__cause__, one.__context__))
+        left += getattr(one, "exceptions", None) or ()
+    return "".join(whole.format())
+
+
+def end_flags(error: BaseException) -> int:
+    """The flags of the end record of a request that ``error`` went through."""
+    kind = type(error)
+    if issubclass(kind, Exception):
+        return 0
+    # By name: the application may use asyncio, trio or neither, and nothing is imported for it.
+    cancelled = any(one.__name__ in _CANCELLATIONS for one in type.mro(kind))
+    return CANCELLED if cancelled else ABORTED
+
+
+def safely(action: Callable[..., Any], *arguments: Any, default: Any = None) -> Any:
+    """What ``action`` returns, or ``default`` where it raises: the one guard around what belongs
+    to the application and is touched by us. It may raise anything, and the request goes on.
+
+    What a signal handler raises meanwhile (gunicorn's time-out does) passes: it would without us.
     """
     try:
-        trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
-            trace = trace.tb_next
-        return "".join(traceback.format_exception(type(error), error, trace))
-    except Exception:  # the error's own __str__ may be what is broken
-        return f"{type(error).__module__}.{type(error).__qualname__}\n"
+        return action(*arguments)
+    except Exception:
+        return default
+    except BaseException as error:
+        if is_of_a_signal(error):
+            raise
+        return default
+
+
+def is_of_a_signal(error: BaseException) -> bool:
+    """Whether a signal handler raised it, or one greenlet in another: not what was called."""
+    handlers = set()
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        handlers.add(getattr(getattr(handler, "__func__", handler), "__code__", None))
+    file, trace = "", error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        file, trace = code.co_filename, trace.tb_next
+        if code in handlers or _GREENLETS.search(file):
+            return not isinstance(error, Exception)
+    # Python's own handler of SIGINT is none of Python's functions: it leaves no frame.
+    return type(error) is KeyboardInterrupt and file.startswith((_OWN_FOLDER, traceback.__file__))
 
 
 def bounded(text: str, limit: int = ERROR_LIMIT) -> str:
@@ -103,23 +172,29 @@ def watch_logging() -> None:
 
     def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
-        try:
-            if record.levelno >= logging.ERROR:
-                request = serving()
-                if request is not None:
-                    request.note(_line(record))
-        except Exception:  # as of logging.makeLogRecord, which makes a record without a level
-            pass
+        safely(_note, record)
         return record
 
     factory.standfast = True  # type: ignore[attr-defined]
     logging.setLogRecordFactory(factory)
 
 
+#: The log records that have been noted, as long as they live: the application's own factory may
+#: stand between two of ours, and each of them sees the record.
+_noted: WeakValueDictionary[int, logging.LogRecord] = WeakValueDictionary()
+
+
+def _note(record: logging.LogRecord) -> None:
+    if record.levelno >= logging.ERROR:
+        request = serving()
+        if request is not None and _noted.get(id(record)) is not record:
+            _noted[id(record)] = record
+            request.note(_line(record))
+
+
 def _line(record: logging.LogRecord) -> str:
-    try:
-        message = record.getMessage()
-    except Exception:  # arguments that do not fit the message: logging itself complains of them
+    message = safely(record.getMessage)
+    if message is None:  # arguments that do not fit the message: logging itself complains of them
         message = record.msg if isinstance(record.msg, str) else type(record.msg).__qualname__
     text = f"{record.name}: {message}\n"
     if record.exc_info and record.exc_info[1] is not None:

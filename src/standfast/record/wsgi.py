@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from _thread import get_ident
 from collections.abc import Iterable, Iterator
-from time import monotonic_ns, thread_time_ns, time_ns
+from time import monotonic_ns, time_ns
 from typing import Any, Callable, Optional
-from urllib.parse import quote
 
-from ..journal.format import ABORTED, UNKNOWN
-from ..journal.writer import BEGIN_KIND, END_KIND, pack_end
-from .channel import Channel, channel_for
-from .errors import Noted, calling, stack_of
+from ..journal.format import EVENT_STREAM, UNKNOWN, WEBSOCKET
+from ..journal.writer import BEGIN_KIND
+from .channel import channel_for
+from .errors import calling, is_of_a_signal, safely
 from .mask import SHORT, has_long_part, may_have_key
+from .request import RUNNING_KIND, Request, sum_of
+from .slots import calling as slot_of
+from .threads import get_ident
+from .words import environ_texts, uri_of
 
-#: Where the outermost recorder leaves its request in the environ; others then stand aside.
+#: What the outermost recorder leaves in the environ; others then stand aside.
 KEY = "standfast.request"
+
+_EVENT_STREAM = EVENT_STREAM << 24
+_WEBSOCKET = WEBSOCKET << 24
+#: How a library that has taken the connection over for a WebSocket tells gunicorn and werkzeug to
+#: send nothing more when that is over; what has gone wrong has a type of its own.
+_WEBSOCKET_IS_OVER = (StopIteration, ConnectionError)
 
 _status_codes: dict[str, int] = {}
 
@@ -34,237 +42,277 @@ class Recorder:
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        if KEY in environ:
+        if type(environ) is dict and KEY in environ:
             inner: Iterable[bytes] = self.app(environ, start_response)
             return inner
         # From here to the call of the application, every line is paid for by every request.
-        environ[KEY] = request = _Request()
+        request = _Request()
         request.channel = channel = self.channel
         request.server_start = start_response
         request.status = request.errors = None
-        request.sent = 0
+        request.sent = request.seq = request.report_at = 0
+        kind = BEGIN_KIND
         try:
-            get = environ.get
-            uri = get("RAW_URI") or get("REQUEST_URI") or _uri(environ)
-            mark = uri.find("?")
-            # Not QUERY_STRING: a server in front may have rewritten that, and not the URI.
-            if (
-                (mark >= 0 and not channel.is_clean(uri[mark + 1 :]))
-                or uri[:1] != "/"
-                or (len(uri) > SHORT and has_long_part(uri) and may_have_key(uri))
-            ):
-                uri = channel.masker.uri(uri)
-            text = (
-                f"{get('REMOTE_ADDR', '')}\0{environ['REQUEST_METHOD']}\0{uri}"
-                f"\0{get('HTTP_HOST', '')}\0{get('HTTP_X_FORWARDED_FOR', '')}"
-                f"\0{get('HTTP_USER_AGENT', '')}"
-            )
-            if "@" in text:
-                text = channel.masker.addressed(text)
             try:
+                environ[KEY] = True
+                get: Callable[..., Any] = environ.get
+                uri = get("RAW_URI") or get("REQUEST_URI") or uri_of(environ, start_response)
+                mark = uri.find("?")
+                # Not QUERY_STRING: a server in front may have rewritten that, and not the URI.
+                if (
+                    (mark >= 0 and not channel.is_clean(uri[mark + 1 :]))
+                    or uri[:1] != "/"
+                    or (len(uri) > SHORT and has_long_part(uri) and may_have_key(uri))
+                ):
+                    uri = channel.masker.uri(uri)
+                if "text/event-stream" in get("HTTP_ACCEPT", ""):
+                    kind |= _EVENT_STREAM
+                if "HTTP_UPGRADE" in environ and environ["HTTP_UPGRADE"].lower() == "websocket":
+                    kind |= _WEBSOCKET
+                text = "\0".join(
+                    (
+                        get("REMOTE_ADDR", ""),
+                        get("REQUEST_METHOD", ""),
+                        uri,
+                        get("HTTP_HOST", ""),
+                        get("HTTP_X_FORWARDED_FOR", ""),
+                        get("HTTP_USER_AGENT", ""),
+                    )
+                )
+                if "@" in text:
+                    text = channel.masker.addressed(text)
                 fields = text.encode("latin-1")  # as the server decoded it (PEP 3333)
-            except UnicodeEncodeError:
-                fields = text.encode("utf-8", "backslashreplace")
-            kind = BEGIN_KIND
+            except BaseException as error:  # it is not as PEP 3333 says: what can be read of it is
+                if is_of_a_signal(error):
+                    raise
+                fields, get = environ_texts(environ, channel.masker), _nothing
             if len(fields) > channel.plain_up_to:
                 fields, kind = channel.bounded(fields, kind)
+            thread = get_ident()
+            if channel.streams:
+                _leave(channel.streams, thread)
             if channel.cpu_time:
-                request.cpu_ns = thread_time_ns()
+                request.turn = channel.cpu.begin()
             request.begun_ns = begun = monotonic_ns()
             wall = time_ns()
-            thread = get_ident()
             writer = channel.writer
-            request.seq = writer.begin(fields, wall, begun, thread, kind) or channel.begin_slowly(
-                writer, fields, wall, begun, thread, kind, get("SERVER_SOFTWARE", "")
+            request.seq = writer.begin(fields, wall, begun, thread, kind) or channel.begin_first(
+                writer, fields, wall, begun, thread, kind, 0, get("SERVER_SOFTWARE", "")
             )
-        except Exception:  # whatever is wrong with our record, the request must be served
-            request.seq = 0
+        except BaseException as error:  # whatever is wrong with our record, the request is served
+            if is_of_a_signal(error):
+                request.fail(error)
+                raise
+            channel.lose()
         try:
-            result: Iterable[bytes] = self.app(environ, request.start_response)
+            if channel.is_shared:
+                result: Any = slot_of(request.seq)(self.app, environ, request.start_response)
+            else:
+                result = self.app(environ, request.start_response)
         except BaseException as error:
-            request.fail(error)
+            if kind & _WEBSOCKET and type(error) in _WEBSOCKET_IS_OVER:
+                request.end()
+            else:
+                request.fail(error)
             raise
         if type(result) is not list and type(result) is not tuple:
             body: Iterable[bytes] = request.follow(result, environ)
             return body
         # The application's code is done, and the server must see what it was given: from the
         # length of a list it tells the length of the response.
-        try:
-            request.sent = len(result[0]) if len(result) == 1 else sum(map(len, result))
-        except Exception:  # no bytes: the server will say what it thinks of that
-            request.sent = UNKNOWN
+        if len(result) == 1 and type(result[0]) is bytes and not request.sent:
+            request.sent = len(result[0])
+        else:
+            for chunk in result:
+                request.sent = sum_of(request.sent, chunk)
         request.end()
-        return result
+        whole: Iterable[bytes] = result
+        return whole
 
 
-class _Request(Noted):
-    """One request on its way; towards the server it is also the response's body."""
+class _Request(Request):
+    """One request on its way; towards the application it is the server's ``start_response``."""
 
-    __slots__ = (
-        "_body", "_chunks", "begun_ns", "channel", "cpu_ns", "sent", "seq", "server_start",
-        "status",
-    )  # fmt: skip
+    __slots__ = ("is_fetched", "server_start", "server_write", "status")
 
-    begun_ns: int
-    channel: Channel
-    cpu_ns: int
-    sent: int
-    seq: int
+    #: Whether the server is waiting for the next chunk of a stream.
+    is_fetched: bool
     server_start: Any
-    status: Optional[str]
+    server_write: Any
+    status: Any
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         self.status = status
         if exc_info is None:
-            return self.server_start(status, headers)
-        try:
-            return self.server_start(status, headers, exc_info)
-        finally:
-            exc_info = None  # or the traceback would hold this frame for ever
-
-    def end(self, kind: int = END_KIND) -> None:
-        """Closes the record; a second call does nothing."""
-        seq = self.seq
-        if not seq:
-            return
-        self.seq = 0
-        self.server_start = None  # which may hold the environ, and the environ holds this
-        try:
-            duration = monotonic_ns() - self.begun_ns
-            channel = self.channel
-            status = self.status
+            self.server_write = write = self.server_start(status, headers)
+        else:
             try:
-                code = _status_codes.get(status) or _code(status) if status else 0
-            except TypeError:  # no text, and no key of a dictionary either
-                code = 0
-            cpu = UNKNOWN
-            if channel.cpu_time:
-                cpu = thread_time_ns() - self.cpu_ns
-                if cpu < 0:  # another thread than the one that began
-                    cpu = UNKNOWN
-            error = b""
-            if self.errors:
-                error, kind = channel.error(self.errors, kind)
-            channel.writer.append(kind, pack_end(seq, duration, cpu, self.sent, code) + error)
-        except Exception:  # as at the beginning
-            return
+                self.server_write = write = self.server_start(status, headers, exc_info)
+            finally:
+                exc_info = None  # or the traceback would hold this frame for ever
+        return self.write_body if write is not None else None
 
-    def fail(self, error: BaseException) -> None:
-        """Closes the record of a request that ``error`` ended."""
-        if isinstance(error, GeneratorExit):
-            self.end()
-        elif self.seq:
-            self.note(stack_of(error))
-            self.end(END_KIND if isinstance(error, Exception) else END_KIND | ABORTED << 24)
+    def write_body(self, data: bytes) -> Any:
+        """The server's ``write``, the old way of sending."""
+        result = self.server_write(data)
+        safely(self.count, data)
+        return result
 
-    def follow(self, body: Any, environ: dict[str, Any]) -> Any:
+    def code(self) -> int:
+        status = self.status
+        if type(status) is not str:
+            return _code(str.__str__(status)) if issubclass(type(status), str) else 0
+        return _status_codes.get(status) or _code(status)
+
+    def follow(self, body: Any, environ: Any) -> Any:
         """What the server gets in place of ``body``: closing it closes the record."""
-        if _is_file(body, environ):
+        if safely(_is_file, body, environ):
             # The server knows its own file wrapper and sends it without Python's help.
-            try:
-                self._body: Any = getattr(body, "close", None)
-                body.close = self._close_file
-            except AttributeError:
+            self.sent = UNKNOWN
+            if not safely(_follow_file, self, body):
                 self.end()
             return body
-        self._body = body
-        self._chunks: Any = None
-        return self if not hasattr(type(body), "__len__") else _Sized(self, body)
-
-    def _close_file(self) -> None:
-        close, self._body = self._body, None
-        self._closing(close)
-
-    def __iter__(self) -> Iterator[bytes]:
-        # Asked twice, as by a middleware that looks at the first chunk, it goes on.
-        if self._chunks is None:
-            try:
-                self._chunks = iter(self._body)
-            except BaseException as error:
-                self.fail(error)
-                raise
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            chunk: bytes = next(self._chunks)
-        except StopIteration:
-            raise
-        except BaseException as error:
-            self.fail(error)
-            raise
-        try:
-            self.sent += len(chunk)
-        except TypeError:
-            pass  # no bytes: the server will say what it thinks of that
-        return chunk
-
-    def close(self) -> None:
-        """The server has finished with the response, or has given it up."""
-        self._closing(getattr(self._body, "close", None))
-
-    def _closing(self, close: Optional[Callable[[], Any]]) -> None:
-        try:
-            if close is not None:
-                close()
-        except BaseException as error:
-            self.fail(error)
-            raise
-        self.end()
-        # The body may hold the environ, and the environ holds this.
-        self._body = self._chunks = None
+        self.is_fetched = False
+        if type(environ) is dict and environ.get("wsgi.multithread") is True:
+            self.channel.streams[get_ident()] = self
+        kind = _SizedBody if safely(hasattr, type(body), "__len__") else _Body
+        return kind(self, body)
 
 
-calling.update(
-    {
-        Recorder.__call__.__code__: "request",
-        _Request.__iter__.__code__: "self",
-        _Request.__next__.__code__: "self",
-        _Request._closing.__code__: "self",
-    }
-)
+class _Body:
+    """What the server gets in place of a body that is no list. A server that lets go of it without
+    closing it is done with it as well."""
 
-
-class _Sized:
-    """The body of an application that says how many chunks it has: the server may ask."""
+    __slots__ = ("_body", "_call", "_chunks", "_is_complete", "_request")
 
     def __init__(self, request: _Request, body: Any) -> None:
         self._request = request
         self._body = body
-        self.close = request.close
+        self._chunks: Any = None
+        self._is_complete = False
+        self._call: Any = slot_of(request.seq) if request.channel.is_shared else None
+
+    def __iter__(self) -> Iterator[bytes]:
+        # Asked twice, as by a middleware that looks at the first chunk, it goes on.
+        if self._chunks is None:
+            request = self._request
+            try:
+                self._chunks = self._call(iter, self._body) if self._call else iter(self._body)
+            except BaseException as error:
+                request.fail(error)
+                raise
+        return self
+
+    def __next__(self) -> bytes:
+        request = self._request
+        request.is_fetched = True
+        # Without an iterator it is as the application's own body would be.
+        chunks = self._body if self._chunks is None else self._chunks
+        try:
+            chunk: bytes = self._call(next, chunks) if self._call else next(chunks)
+        except StopIteration:
+            # The response is complete: what runs on after this is in the application's close().
+            if not self._is_complete:
+                self._is_complete = True
+                request.write(RUNNING_KIND)
+            raise
+        except BaseException as error:
+            request.fail(error)
+            raise
+        finally:
+            request.is_fetched = False
+        safely(request.count, chunk)
+        return chunk
+
+    def close(self) -> None:
+        """The server has finished with the response, or has given it up."""
+        request = self._request
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                self._call(close) if self._call else close()
+        except BaseException as error:
+            request.fail(error)
+            raise
+        request.end()
+        request.channel.append_what_is_left()
+
+    def __del__(self) -> None:
+        safely(self._request.drop)
+
+
+class _SizedBody(_Body):
+    """The body of an application that says how many chunks it has: the server may ask."""
+
+    __slots__ = ()
 
     def __len__(self) -> int:
         return len(self._body)
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._request)
+
+class _FileClose:
+    """What a file wrapper has in place of its ``close``."""
+
+    def __init__(self, request: _Request, close: Optional[Callable[[], Any]]) -> None:
+        self._request = request
+        self._close = close
+
+    def __call__(self) -> None:
+        request = self._request
+        close, self._close = self._close, None
+        try:
+            if close is not None:
+                close()
+        except BaseException as error:
+            request.fail(error)
+            raise
+        request.end()
+
+    def __del__(self) -> None:
+        safely(self._request.drop)
+
+
+calling.update(
+    {
+        function.__code__: "request"
+        for function in (
+            Recorder.__call__, _Body.__iter__, _Body.__next__, _Body.close, _FileClose.__call__,
+        )
+    }
+)  # fmt: skip
+
+
+def _nothing(name: str, default: Any = None) -> Any:
+    """Stands for ``get`` of an environ that is none."""
+    return default
+
+
+def _leave(streams: dict[int, Any], thread: int) -> None:
+    """Closes the response that was streamed in this thread before: the thread has gone on."""
+    earlier = streams.pop(thread, None)
+    if earlier is not None and not earlier.is_fetched:
+        earlier.end()
 
 
 def _is_file(body: Any, environ: dict[str, Any]) -> bool:
     wrapper = environ.get("wsgi.file_wrapper")
     if isinstance(wrapper, type):
-        return isinstance(body, wrapper)
+        return issubclass(type(body), wrapper)
     # uWSGI's wrapper is a function that gives back the file itself.
     return wrapper is not None and hasattr(body, "fileno") and hasattr(body, "read")
+
+
+def _follow_file(request: _Request, body: Any) -> bool:
+    body.close = _FileClose(request, getattr(body, "close", None))
+    return True
 
 
 def _code(status: str) -> int:
     """The number at the start of a status line, remembered; 0 where there is none."""
     try:
         code = int(status[:3])
-    except (TypeError, ValueError):
+    except ValueError:
         return 0
     if 0 < code < 1000 and len(_status_codes) < 256:
         _status_codes[status] = code
     return code if 0 < code < 1000 else 0
-
-
-def _uri(environ: dict[str, Any]) -> str:
-    """The URI put together again, where the server does not hand on what the client sent."""
-    path = quote(
-        (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")) or "/",
-        safe="/;=,:@!$&'()*+~",
-        encoding="latin-1",
-    )
-    query = environ.get("QUERY_STRING", "")
-    return f"{path}?{query}" if query else path

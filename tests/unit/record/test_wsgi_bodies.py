@@ -46,7 +46,7 @@ def test_a_body_without_close_is_closed_by_the_servers_close(tmp_path: Path) -> 
     one = Served(tmp_path, answering(Body(b"ab", b"c")))
     body = one.call()
     assert list(body) == [b"ab", b"c"]
-    assert one.request.ends == []
+    assert not one.request.closed
     body.close()
     body.close()
     assert one.end.sent == 3

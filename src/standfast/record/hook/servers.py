@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Callable
 
@@ -121,8 +120,6 @@ def _uvicorn(module: ModuleType) -> None:
         # A WSGI application runs in a thread of the adapter's: there it is recorded, so that
         # what the thread logs and where it crashes is found.
         app = recorded_wsgi(app, _version(module))
-        if adapter.__module__.startswith("uvicorn."):
-            app = _Unclosed(app)
         return adapter(app, *args, **kwargs)
 
     def then(config: Any) -> None:
@@ -130,22 +127,6 @@ def _uvicorn(module: ModuleType) -> None:
 
     module.WSGIMiddleware = adapted  # type: ignore[attr-defined]
     _after(module.Config, "load", then)
-
-
-class _Unclosed:
-    """uvicorn's own adapter closes no response: there the last chunk closes the record."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
-        from ..wsgi import KEY
-
-        try:
-            yield from self.app(environ, start_response)
-        finally:
-            if KEY in environ:
-                environ[KEY].end()
 
 
 def _hypercorn(module: ModuleType) -> None:

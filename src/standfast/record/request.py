@@ -1,0 +1,112 @@
+"""A request on its way, whichever interface it came by: what is counted of it, and its end."""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+from typing import Any, Optional
+
+from ..journal.format import ABORTED, PROGRESS, PROGRESS_FIXED, RUNNING, UNKNOWN
+from ..journal.writer import END_KIND, pack_end
+from .channel import Channel
+from .errors import Noted, end_flags, is_of_a_signal, safely, stack_of
+from .threads import Turn
+
+RUNNING_KIND = END_KIND | RUNNING << 24
+#: How often a response that is streamed is reported at most, and from what age on.
+PROGRESS_EVERY_NS = 5_000_000_000
+PROGRESS_FROM_NS = 1_000_000_000
+_PROGRESS_KIND = PROGRESS << 16
+
+
+class Request(Noted):
+    """``report_at`` is when the request's progress is written next, by the monotonic clock, 0 where
+    it is not streamed."""
+
+    __slots__ = ("begun_ns", "channel", "report_at", "sent", "turn")
+
+    begun_ns: int
+    channel: Channel
+    report_at: int
+    sent: int
+    turn: Turn
+
+    def count(self, chunk: Any) -> None:
+        """Counts what is handed over to be sent, and writes now and then how far that has come."""
+        if type(chunk) is bytes and self.sent != UNKNOWN:
+            self.sent += len(chunk)
+        else:
+            self.sent = sum_of(self.sent, chunk)
+        now = monotonic_ns()
+        if now < self.report_at:
+            return
+        age_ns = now - self.begun_ns
+        if not self.report_at and age_ns < PROGRESS_FROM_NS:
+            self.report_at = self.begun_ns + PROGRESS_FROM_NS
+            return
+        self.report_at = now + PROGRESS_EVERY_NS
+        if self.seq:
+            fixed = PROGRESS_FIXED.pack(self.seq, age_ns, self.sent)
+            safely(self.channel.writer.append, _PROGRESS_KIND, fixed)
+
+    def fail(self, error: BaseException) -> None:
+        """Closes the record of a request that ``error`` went through."""
+        if self.seq:
+            flags = safely(end_flags, error, default=0)
+            if not flags or flags & ABORTED:
+                safely(self.note, safely(stack_of, error))
+            self.end(END_KIND | flags << 24)
+
+    def end(self, kind: int = END_KIND) -> None:
+        """Closes the record; a second call does nothing."""
+        seq = self.seq
+        if seq:
+            self.write(kind)
+            self.seq = 0
+            if self.channel.cpu_time:
+                self.channel.cpu.end(self.turn)
+
+    def write(self, kind: int) -> None:
+        """Writes an end record of that kind, if the request's beginning was recorded."""
+        if self.seq:
+            try:
+                self.channel.writer.append(*self._packed(kind))
+            except BaseException as error:
+                if is_of_a_signal(error):
+                    raise
+
+    def drop(self) -> None:
+        """Closes the record from within a finalizer, which may come at any moment of any thread."""
+        seq = self.seq
+        if seq:
+            packed = safely(self._packed, END_KIND)
+            self.seq = 0
+            if packed:
+                self.channel.append_later(*packed)
+            if self.channel.cpu_time:
+                self.channel.cpu.end(self.turn)
+
+    def code(self) -> int:
+        """The status of the response, 0 where there is none."""
+        raise NotImplementedError
+
+    def _packed(self, kind: int) -> tuple[int, bytes]:
+        duration = monotonic_ns() - self.begun_ns
+        channel = self.channel
+        cpu = channel.cpu.used(self.turn) if channel.cpu_time else UNKNOWN
+        body = pack_end(self.seq, duration, cpu, self.sent, self.code())
+        if self.errors:
+            error, kind = channel.error(self.errors, kind)
+            body += error
+        return kind, body
+
+
+def sum_of(sent: int, chunk: Any) -> int:
+    """``sent`` and the bytes of ``chunk``; ``UNKNOWN`` where that is nothing that has bytes."""
+    size: Optional[int] = None
+    if issubclass(type(chunk), bytes):
+        size = bytes.__len__(chunk)
+    elif type(chunk) is bytearray:
+        size = len(chunk)
+    elif type(chunk) is memoryview:
+        size = safely(getattr, chunk, "nbytes")  # it may have been released
+    return UNKNOWN if size is None or sent == UNKNOWN else sent + size
