@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from time import monotonic_ns, time_ns
 from typing import Any, Callable, Optional
 from urllib.parse import quote
@@ -44,7 +44,7 @@ class Recorder:
     async def _as_a_coroutine(self, scope: dict[str, Any], receive: Any, send: Send) -> Any:
         return await self(scope, receive, send)
 
-    def __call__(self, scope: dict[str, Any], receive: Any, send: Send) -> Awaitable[Any]:
+    def __call__(self, scope: dict[str, Any], receive: Any, send: Send) -> Coroutine[Any, Any, Any]:
         try:
             kind = _KINDS.get(scope["type"])
             if kind is not None and KEY not in scope:
@@ -52,12 +52,14 @@ class Recorder:
                 if number:
                     slot = number & SLOT
                     function = _slots[slot] or make(_slots, _serve, slot)
-                    served: Awaitable[Any] = function(self, scope, receive, send, number, kind)
+                    served: Coroutine[Any, Any, Any] = function(
+                        self, scope, receive, send, number, kind
+                    )
                     return served
         except BaseException as error:  # whatever is wrong with our record, the request is served
             if is_of_a_signal(error):
                 raise
-        unrecorded: Awaitable[Any] = self.app(scope, receive, send)
+        unrecorded: Coroutine[Any, Any, Any] = self.app(scope, receive, send)
         return unrecorded
 
 

@@ -149,7 +149,7 @@ def test_the_very_exception_of_an_asgi_application_reaches_the_server(
 
     one = Asgi(tmp_path, app)
     served = one.app(make_scope(), one.receive, one.send)
-    assert outcome(lambda: served.send(None)) is error  # type: ignore[attr-defined]
+    assert outcome(lambda: served.send(None)) is error
     assert one.request.closed
 
 
@@ -283,7 +283,7 @@ def test_what_an_asgi_application_returns_is_the_servers_to_complain_of(tmp_path
         return 7
 
     one = Asgi(tmp_path, app)
-    assert asyncio.run(one.app(make_scope(), one.receive, one.send)) == 7  # type: ignore[arg-type]
+    assert asyncio.run(one.app(make_scope(), one.receive, one.send)) == 7
 
 
 def test_what_a_signal_handler_raises_passes_the_guard_and_all_else_does_not() -> None:
