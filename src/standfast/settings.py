@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from standfast.journal.limit import parse_size
 
 FILE = "standfast.toml"
 DAY_S = 86_400.0
+#: Requests do not pass more proxies.
+HOPS_LIMIT = 20
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Settings:
     hang_s: float = 60.0
     sample_s: float = 0.5
     database: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    proxy_hops: int = HOPS_LIMIT
     journal_limit: str = ""
 
 
@@ -117,6 +122,24 @@ def _paths(value: Any) -> tuple[str, ...]:
     return _texts(value, 'a list of paths such as ["/var/log/gunicorn.log"]')
 
 
+def _proxies(value: Any) -> tuple[str, ...]:
+    wanted = 'a list of addresses, networks or "unix", such as ["127.0.0.1", "10.0.0.0/8"]'
+    proxies = _texts(value, wanted)
+    for proxy in proxies:
+        if proxy != "unix":
+            try:
+                ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(wanted) from None
+    return proxies
+
+
+def _hops(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= HOPS_LIMIT:
+        raise ValueError(f"a number of proxies from 1 to {HOPS_LIMIT}")
+    return value
+
+
 def _texts(value: Any, wanted: str) -> tuple[str, ...]:
     if isinstance(value, list) and all(isinstance(text, str) and text for text in value):
         return tuple(value)
@@ -144,6 +167,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "hang_s": _seconds,
     "sample_s": _seconds,
     "database": _address,
+    "trusted_proxies": _proxies,
+    "proxy_hops": _hops,
     "journal_limit": _size,
 }
 
@@ -155,7 +180,9 @@ def _from_variable(variable: str, text: str, read: Callable[[Any], Any]) -> Any:
             value = float(text)
         except ValueError:
             value = None
-    elif read in (_names, _paths):
+    elif read is _hops:
+        value = int(text) if text.isdecimal() and len(text) < 4 else None
+    elif read in (_names, _paths, _proxies):
         value = [name.strip() for name in text.split(",") if name.strip()]
     elif read is _yes_or_no:
         words = {"1": True, "true": True, "yes": True, "on": True}

@@ -62,6 +62,10 @@ def test_an_application_may_have_a_threshold_of_its_own(tmp_path: Path) -> None:
         ('[apps.shop]\nslow_s = "3"\n', "line 2", "number of seconds"),
         ("[apps.shop]\nslwo_s = 3\n", "line 2", "did you mean slow_s"),
         ('app = "x\n', "line 1", "Illegal character"),
+        ('trusted_proxies = ["10.0.0.1/33"]\n', "line 1", "addresses, networks"),
+        ('trusted_proxies = "10.0.0.1"\n', "line 1", "addresses, networks"),
+        ("proxy_hops = 0\n", "line 1", "number of proxies"),
+        ("proxy_hops = true\n", "line 1", "number of proxies"),
     ],
 )
 def test_a_mistake_in_the_file_is_named_with_its_line(
@@ -81,6 +85,9 @@ def test_a_mistake_in_the_file_is_named_with_its_line(
         ("STANDFAST_SLOW_S", "nan"),
         ("STANDFAST_CPU_TIME", "perhaps"),
         ("STANDFAST_KEEP_ORDINARY_S", "0"),
+        ("STANDFAST_TRUSTED_PROXIES", "proxy.test"),
+        ("STANDFAST_PROXY_HOPS", "many"),
+        ("STANDFAST_PROXY_HOPS", "\u00b2"),
     ],
 )
 def test_a_variable_that_cannot_be_read_is_named(variable: str, value: str) -> None:
@@ -91,6 +98,15 @@ def test_a_variable_that_cannot_be_read_is_named(variable: str, value: str) -> N
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         load({}, None, {"STANDFAST_CONFIG": str(tmp_path / "none.toml")})
+
+
+def test_trusted_proxies_come_from_a_list_or_from_a_variable_with_commas(tmp_path: Path) -> None:
+    config = _file(tmp_path, 'trusted_proxies = ["10.0.0.0/8", "unix"]\nproxy_hops = 2\n')
+    found = load({}, config, {})
+    assert (found.trusted_proxies, found.proxy_hops) == (("10.0.0.0/8", "unix"), 2)
+    environ = {"STANDFAST_TRUSTED_PROXIES": "::1, 127.0.0.1", "STANDFAST_PROXY_HOPS": "1"}
+    found = load({}, None, environ)
+    assert (found.trusted_proxies, found.proxy_hops) == (("::1", "127.0.0.1"), 1)
 
 
 def test_names_to_mask_come_from_a_list_or_from_a_variable_with_commas(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from standfast.store.queries import Filter, incidents
 from standfast.store.tables import HANG
 
 _LINES = 8
+#: So many requests in flight are told of.
+_TOLD = 50
 
 
 def show(engine: Engine, incident_id: int, *, as_json: bool) -> int:
@@ -27,8 +29,8 @@ def show(engine: Engine, incident_id: int, *, as_json: bool) -> int:
         )
     verdict = judge(case)
     if as_json:
-        ((row, requests),) = incidents(engine, Filter(incident_id=incident_id))
-        shown = shapes.incident(row, requests, verdict)
+        (found,) = incidents(engine, Filter(incident_id=incident_id))
+        shown = shapes.incident(found, verdict)
         print(json.dumps({**shown, "facts": [_fact(fact) for fact in case.facts]}, indent=2))
         return 1
     server = ", ".join(word for word in (case.server, case.revision) if word)
@@ -71,11 +73,15 @@ def _story(case: Case) -> list[tuple[int, str]]:
             f"{request.method} {request.uri[:300]} begins (request {request.name}, from"
             f" {request.client[:60]})",
         )
-        for request in case.requests
+        for request in case.requests[:_TOLD]
     ]
+    more = len(case.requests) + case.left_out - _TOLD
+    if more > 0:
+        told.append((case.requests[_TOLD - 1].begun_ns, f"and {more:,} more requests begin"))
     told += [(fact.at_ns, _seen(fact)) for fact in case.facts]
     ages = [duration(max(case.died_ns - one.begun_ns, 0) / 1e9) for one in case.requests]
-    took = f", with {len(ages)} in flight, open for {', '.join(ages[:5])}" if ages else ""
+    flying = len(ages) + case.left_out
+    took = f", with {flying:,} in flight, open for {', '.join(ages[:5])}" if ages else ""
     end = case.signal or (None if case.exit_code is None else f"exit code {case.exit_code}")
     if case.kind == HANG:
         told.append((case.died_ns, f"the worker is found to hang{took}"))

@@ -27,7 +27,10 @@ from standfast.errors import StandfastError, UsageError
 
 if TYPE_CHECKING:
     from standfast.diagnose.verdict import Verdict
+    from standfast.store.queries import Struck
 
+#: So many requests of one crash are told of.
+_MOST_TOLD = 20
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -120,18 +123,19 @@ def _route(text: str) -> str:
 def _crashes(arguments: argparse.Namespace) -> int:
     from standfast.diagnose import shapes
     from standfast.diagnose.verdict import verdicts
+    from standfast.store.in_flight import MOST
     from standfast.store.queries import incidents
 
     engine, wanted = _store(arguments)
-    found = incidents(engine, wanted)
-    judged = verdicts(engine, [row.id for row, _ in found])
+    found = incidents(engine, wanted, MOST if arguments.json else _MOST_TOLD)
+    judged = verdicts(engine, [each.row.id for each in found])
     if arguments.json:
-        _print_json([shapes.incident(row, requests, judged[row.id]) for row, requests in found])
+        _print_json([shapes.incident(each, judged[each.row.id]) for each in found])
     elif not found:
         print("No worker died. Is the watcher running? `standfast doctor` says.")
     else:
         width = line_width()
-        for row, requests in found:
+        for row, requests, left_out in found:
             died = row.signal or (
                 "unknown" if row.exit_code is None else f"exit code {row.exit_code}"
             )
@@ -143,6 +147,8 @@ def _crashes(arguments: argparse.Namespace) -> int:
                 tail = f"  {age}  {crop(harmless(one.client), 24)}"
                 head = f"    {crop(harmless(one.method), 10)} "
                 print(head + crop(harmless(one.uri), width - columns_of(head + tail)) + tail)
+            if left_out:
+                print(f"    and {left_out:,} more: standfast report incident {row.id}")
             if not requests:
                 print("    no request was in flight")
             print(f"    verdict: {_in_short(judged[row.id])}")
@@ -177,13 +183,11 @@ def _verdict(arguments: argparse.Namespace) -> int:
     return verdict.show(*_store(arguments), html=arguments.html, as_json=arguments.json)
 
 
-def _in_words(found: Sequence[tuple[Any, Sequence[Any]]]) -> str:
+def _in_words(found: Sequence[Struck]) -> str:
     died = len(found)
     words = f"{died} worker{'s' * (died != 1)} died."
     seen = Counter(
-        route
-        for _, requests in found
-        for route in {f"{one.method} {one.route}" for one in requests}
+        route for each in found for route in {f"{one.method} {one.route}" for one in each.requests}
     )
     for route, count in seen.most_common(3):
         share = "all" if count == died and died > 1 else ""
@@ -241,13 +245,17 @@ def _in_flight(arguments: argparse.Namespace) -> int:
     from standfast.diagnose import shapes
     from standfast.store import open_store
     from standfast.watch.inflight import in_flight
+    from standfast.watch.proxies import Proxies
 
     settings = options.settings(arguments)
     engine = None
     with suppress(StandfastError):  # the journals themselves say what is in flight
         engine = open_store(settings.store, create=False)
     try:
-        found = in_flight(settings.journal, options.given_app(arguments), engine)
+        proxies = Proxies(
+            settings.trusted_proxies, settings.proxy_hops, truncated=settings.truncate_clients
+        )
+        found = in_flight(settings.journal, options.given_app(arguments), engine, proxies)
     except OSError as error:
         raise StandfastError(
             f"journal folder {settings.journal}: {error.strerror}; name another with --journal"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+from standfast.store.queries import Struck
 from standfast.store.tables import FAILED
 
 from .verdict import Verdict
 from .words import moment
 
 
-def incident(row: Any, requests: Sequence[Any], verdict: Verdict) -> dict[str, Any]:
+def incident(found: Struck, verdict: Verdict) -> dict[str, Any]:
     """One incident, with its verdict."""
+    row, requests, left_out = found
     return {
         "incident": row.id,
         "app": row.app,
@@ -29,6 +30,7 @@ def incident(row: Any, requests: Sequence[Any], verdict: Verdict) -> dict[str, A
             }
             for one in requests
         ],
+        "requests_left_out": left_out,
         "kind": row.kind,
         **verdict.as_json(),
     }

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import Any
 from urllib.parse import parse_qsl
 
-from sqlalchemy import Connection, Engine, Float, Row, Select, cast, func, select
+from sqlalchemy import Connection, Engine, Float, Row, cast, func, select
 
+from standfast.store.in_flight import in_flight
 from standfast.store.period import ALWAYS, HOUR_NS, Period
+from standfast.store.queries import requests_by_id
 from standfast.store.tables import (
     FAILED,
     OPEN,
@@ -75,7 +78,7 @@ def traffic(
         return None
     numbers = _route_numbers(engine, app_id)
     exposure = Exposure(
-        worker_s, routes, count, lambda name: _closed(engine, numbers.get(name, ()), period)
+        worker_s, routes, count, lambda name: _closed(engine, app_id, numbers.get(name, ()), period)
     )
     return Traffic(incidents, ids, exposure)
 
@@ -98,19 +101,15 @@ def _incidents(
         )
         if death.id not in cleared
     ]
-    taken: dict[int, list[Row[Any]]] = {death.id: [] for death in deaths}
-    in_flight: Select[Any] = (
+    told = (
         select(*[request.c[name] for name in _TOLD], route.c.template, worker.c.uid)
         .join(route, route.c.id == request.c.route_id)
         .join(worker, worker.c.id == request.c.worker_id)
-        .join(incident, incident.c.id == request.c.incident_id)
         # Of a worker that hangs and lives, what hangs is open.
-        .where(request.c.outcome.in_((UNFINISHED, OPEN)), *within)
-        .order_by(request.c.begun_ns, request.c.id)
+        .where(request.c.outcome.in_((UNFINISHED, OPEN)))
     )
-    for row in connection.execute(in_flight):
-        if row.incident_id in taken:
-            taken[row.incident_id].append(row)
+    struck = in_flight(connection, told, [death.id for death in deaths])
+    taken = {number: found.rows for number, found in struck}
     found = []
     for death in deaths:
         rows = taken[death.id]
@@ -210,7 +209,7 @@ def _route_numbers(engine: Engine, app_id: int) -> dict[str, list[int]]:
     return numbers
 
 
-def _closed(engine: Engine, numbers: Sequence[int], period: Period) -> list[Request]:
+def _closed(engine: Engine, app_id: int, numbers: Sequence[int], period: Period) -> list[Request]:
     """The last closed requests of a route: ordinary ones as long as they are kept, and the slow
     and the failed."""
     rows, kept = ordinary_request.c, request.c
@@ -223,15 +222,19 @@ def _closed(engine: Engine, numbers: Sequence[int], period: Period) -> list[Requ
             .limit(SAMPLE)
         ).all()
         oldest = min((row.begun_ns for row in plain), default=time.time_ns())
-        whole = connection.execute(
-            select(request, route.c.template)
-            .join(route, route.c.id == kept.route_id)
-            .where(kept.route_id.in_(numbers), *period.covers(kept.begun_ns))
-            .where(kept.begun_ns >= oldest)
-            .where(kept.outcome.in_((SLOW, FAILED)))
-            .order_by(kept.id.desc())
-            .limit(SAMPLE)
-        ).all()
+        newest: list[tuple[int, int]] = []
+        for outcome in (SLOW, FAILED):
+            # One after the other: each is a stretch of an index.
+            ids = (
+                select(kept.begun_ns, kept.id)
+                .where(kept.outcome == outcome, kept.application_id == app_id)
+                .where(kept.route_id.in_(numbers), *period.covers(kept.begun_ns))
+                .where(kept.begun_ns >= oldest)
+                .order_by(kept.begun_ns.desc())
+                .limit(SAMPLE)
+            )
+            newest += [(row[0], row[1]) for row in connection.execute(ids)]
+        whole = requests_by_id(connection, [number for _, number in nlargest(SAMPLE, newest)])
     found = []
     for row in plain:
         client, method, uri, _, _, agent = texts_of(row.raw)
@@ -241,7 +244,7 @@ def _closed(engine: Engine, numbers: Sequence[int], period: Period) -> list[Requ
     for row in whole:
         found.append(
             _request(
-                row.template, row.begun_ns, row.duration_ns or 0, row.client, row.method, row.uri,
+                row.route, row.begun_ns, row.duration_ns or 0, row.client, row.method, row.uri,
                 row.user_agent,
             )
         )  # fmt: skip

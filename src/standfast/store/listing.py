@@ -10,10 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, case, func, or_, select
+from sqlalchemy import ColumnElement, Engine, Row, case, func, or_, select
 
+from .in_flight import MOST
 from .period import ALWAYS, Period
-from .queries import on_route, whole_incidents, whole_requests, with_requests
+from .queries import (
+    Struck,
+    on_route,
+    requests_by_id,
+    whole_incidents,
+    whole_requests,
+    with_requests,
+)
 from .tables import FAILED, OPEN, SEARCHED, application, incident, request, route, worker
 
 #: What requests may be sorted by.
@@ -101,7 +109,7 @@ def closed_page(
         ).scalar_one()
         shown = numbers.order_by(*sorting).offset(offset).limit(limit)
         ids = list(connection.execute(shown).scalars()) if offset < total else []
-        return Page(_in_order(connection, ids), total)
+        return Page(requests_by_id(connection, ids), total)
 
 
 def error_groups(engine: Engine, wanted: Wanted, limit: int = 200) -> list[ErrorGroup]:
@@ -147,17 +155,12 @@ def one_request(engine: Engine, app_id: int, name: str) -> Row[Any] | None:
         return connection.execute(statement).first()
 
 
-def incident_page(engine: Engine, ids: Sequence[int]) -> list[tuple[Any, list[Any]]]:
-    """These incidents, in this order, each with the requests that were in flight."""
-    rows = with_requests(engine, whole_incidents().where(incident.c.id.in_(ids)))
-    by_id = {row.id: (row, taken) for row, taken in rows}
+def incident_page(engine: Engine, ids: Sequence[int], most: int = MOST) -> list[Struck]:
+    """These incidents, in this order, each with at most ``most`` of the requests that were in
+    flight."""
+    rows = with_requests(engine, whole_incidents().where(incident.c.id.in_(ids)), most)
+    by_id = {each.row.id: each for each in rows}
     return [by_id[number] for number in ids if number in by_id]
-
-
-def _in_order(connection: Connection, ids: Sequence[int]) -> list[Row[Any]]:
-    rows = connection.execute(whole_requests().where(request.c.id.in_(ids)))
-    found = {row.id: row for row in rows}
-    return [found[number] for number in ids if number in found]
 
 
 def _conditions(engine: Engine, outcome: str, wanted: Wanted) -> list[ColumnElement[bool]]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from heapq import nlargest
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, select
 
+from .in_flight import MOST, in_flight
 from .tables import application, incident, request, route, worker
+
+_CHUNK = 500
 
 
 @dataclass(frozen=True)
@@ -26,46 +30,89 @@ class Filter:
     incident_id: int | None = None
 
 
-def incidents(engine: Engine, wanted: Filter) -> list[tuple[Any, list[Any]]]:
-    """Incidents, the newest first, each with the requests that its worker left unfinished."""
+class Struck(NamedTuple):
+    """An incident with the requests that were in flight, and how many of them are left out."""
+
+    row: Row[Any]
+    requests: list[Row[Any]]
+    left_out: int
+
+
+def incidents(engine: Engine, wanted: Filter, most: int = MOST) -> list[Struck]:
+    """Incidents, the newest first, each with at most ``most`` of the requests that its worker
+    left unfinished."""
     newest = (incident.c.died_ns.desc(), incident.c.id.desc())
     statement = whole_incidents().order_by(*newest).limit(wanted.limit)
-    statement = statement.where(*_conditions(wanted, incident.c.died_ns))
-    if wanted.incident_id is not None:
-        statement = statement.where(incident.c.id == wanted.incident_id)
-    if wanted.route is not None:
-        there = (
-            select(request.c.incident_id)
-            .join(route, route.c.id == request.c.route_id)
-            .where(on_route(wanted.route))
-        )
-        statement = statement.where(incident.c.id.in_(there))
-    return with_requests(engine, statement)
+    with engine.connect() as connection:
+        if wanted.app is not None:
+            statement = statement.where(
+                incident.c.application_id.in_(_app_ids(connection, wanted.app))
+            )
+        if wanted.since_ns is not None:
+            statement = statement.where(incident.c.died_ns >= wanted.since_ns)
+        if wanted.incident_id is not None:
+            statement = statement.where(incident.c.id == wanted.incident_id)
+        if wanted.route is not None:
+            # Asked of each incident, the newest first: from the route's requests it would lead
+            # through all of them.
+            there = select(request.c.id).where(
+                request.c.incident_id == incident.c.id,
+                request.c.route_id.in_(_routes(wanted.route)),
+            )
+            statement = statement.where(there.exists())
+    return with_requests(engine, statement, most)
 
 
-def with_requests(engine: Engine, incidents: Select[Any]) -> list[tuple[Any, list[Any]]]:
+def with_requests(engine: Engine, incidents: Select[Any], most: int = MOST) -> list[Struck]:
     """What a statement over ``whole_incidents`` finds, each with what was in flight."""
     with engine.connect() as connection:
         found = connection.execute(incidents).all()
-        taken: dict[int, list[Any]] = {row.id: [] for row in found}
-        begun = whole_requests().where(request.c.incident_id.in_(taken))
-        for row in connection.execute(begun.order_by(request.c.begun_ns)):
-            taken[row.incident_id].append(row)
-    return [(row, taken[row.id]) for row in found]
+        ids = [row.id for row in found]
+        taken = dict(in_flight(connection, whole_requests(), ids, most))
+    return [Struck(row, *taken[row.id]) for row in found]
 
 
 def closed(engine: Engine, outcome: str, wanted: Filter) -> Sequence[Row[Any]]:
-    """Requests of one outcome (``slow`` or ``failed``), the newest first."""
-    statement = (
-        whole_requests()
-        .where(request.c.outcome == outcome, *_conditions(wanted, request.c.begun_ns))
+    """Requests of one outcome (``slow`` or ``failed``), the newest first.
+
+    Each application is asked for its own: no index has the requests of all in one order.
+    """
+    newest: list[tuple[int, int]] = []
+    narrow = (
+        select(request.c.begun_ns, request.c.id)
+        .where(request.c.outcome == outcome)
         .order_by(request.c.begun_ns.desc(), request.c.id.desc())
         .limit(wanted.limit)
     )
-    if wanted.route is not None:
-        statement = statement.where(on_route(wanted.route))
     with engine.connect() as connection:
-        return connection.execute(statement).all()
+        if wanted.since_ns is not None:
+            narrow = narrow.where(request.c.begun_ns >= wanted.since_ns)
+        if wanted.route is not None:
+            narrow = narrow.where(request.c.route_id.in_(_routes(wanted.route)))
+        for app_id in _app_ids(connection, wanted.app):
+            mine = connection.execute(narrow.where(request.c.application_id == app_id))
+            newest = nlargest(wanted.limit, [*newest, *((row[0], row[1]) for row in mine)])
+        return requests_by_id(connection, [number for _, number in newest])
+
+
+def requests_by_id(connection: Connection, ids: Sequence[int]) -> list[Row[Any]]:
+    """These requests whole and in this order, without those that are gone."""
+    found: dict[int, Row[Any]] = {}
+    for at in range(0, len(ids), _CHUNK):
+        some = request.c.id.in_(ids[at : at + _CHUNK])
+        found.update({row.id: row for row in connection.execute(whole_requests().where(some))})
+    return [found[number] for number in ids if number in found]
+
+
+def _app_ids(connection: Connection, name: str | None) -> list[int]:
+    statement = select(application.c.id)
+    if name is not None:
+        statement = statement.where(application.c.name == name)
+    return list(connection.execute(statement).scalars())
+
+
+def _routes(wanted: str) -> Select[tuple[int]]:
+    return select(route.c.id).where(on_route(wanted))
 
 
 def on_route(wanted: str) -> ColumnElement[bool]:
@@ -73,15 +120,6 @@ def on_route(wanted: str) -> ColumnElement[bool]:
     if wanted.endswith("*"):
         return route.c.template.startswith(wanted[:-1], autoescape=True)
     return route.c.template == wanted
-
-
-def _conditions(wanted: Filter, moment: ColumnElement[int]) -> list[ColumnElement[bool]]:
-    conditions = []
-    if wanted.app is not None:
-        conditions.append(application.c.name == wanted.app)
-    if wanted.since_ns is not None:
-        conditions.append(moment >= wanted.since_ns)
-    return conditions
 
 
 def whole_incidents() -> Select[Any]:

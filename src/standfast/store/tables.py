@@ -201,6 +201,8 @@ request = Table(
     Column("method", Text, nullable=False),
     Column("uri", Text, nullable=False),
     Column("client", Text, nullable=False),
+    # The address of the connection, where that is a trusted proxy and not the client.
+    Column("peer", Text),
     Column("forwarded_for", Text, nullable=False),
     Column("host", Text, nullable=False),
     Column("user_agent", Text, nullable=False),

@@ -38,6 +38,7 @@ from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request
 from . import crowd
 from .bounds import CLOCK_NS, MOST, clock_ns
 from .outcome import Row, close
+from .proxies import Proxies
 from .rollups import Rollups
 from .routes import Routes, fold_numbers
 
@@ -80,6 +81,8 @@ class Source:
     kept_open: int = 0
     left_out: int = 0
     open: dict[int, tuple[int, int, bytes]] = field(default_factory=dict)
+    #: None where no proxy is trusted, and so every peer is the client.
+    proxies: Proxies | None = None
 
 
 class Batch:
@@ -109,6 +112,7 @@ class Batch:
         number = source.http.number
         worker_id = source.worker_id
         slow_ns = source.slow_ns
+        proxies = source.proxies
         samples = self.rollups.samples
         append = self._ordinary.append
         begun_ns = ended_ns = 0
@@ -160,6 +164,8 @@ class Batch:
                 except KeyError:
                     samples[key] = [end]
                 # Python's sqlite3 takes a bytearray as it is and asks its adapters about bytes.
+                if proxies is not None:
+                    raw = proxies.texts(raw)
                 row = (wall_ns, duration_ns, route, worker_id, seq, status or None, bytearray(raw))
                 append(row)
             else:
@@ -332,6 +338,10 @@ def _row(
     websocket = bool(flags & WEBSOCKET)
     routes = source.websocket if websocket else source.http
     thread = BEGIN_FIXED.unpack_from(body)[3]
+    texts = dict(zip(_TEXTS, texts_of(raw), strict=True))
+    peer = texts["client"]
+    if source.proxies is not None:
+        texts["client"] = source.proxies.client(peer, texts["forwarded_for"])
     return {
         "application_id": source.application_id,
         "worker_id": source.worker_id,
@@ -346,7 +356,8 @@ def _row(
         "status": None,
         "sent": None,
         "kind": "websocket" if websocket else "http",
-        **dict(zip(_TEXTS, texts_of(raw), strict=True)),
+        **texts,
+        "peer": peer if texts["client"] != peer else None,
         "thread": thread & MOST,
         "error": None,
         "place": None,

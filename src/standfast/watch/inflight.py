@@ -18,6 +18,7 @@ from standfast.store.tables import OPEN, application, request, worker
 
 from .folder import WorkerFiles, open_segment, scan
 from .liveness import ALIVE, FOREIGN, Liveness, Process
+from .proxies import Proxies
 
 RUNNING = "running"
 #: The response is complete and the application's code still runs.
@@ -53,9 +54,15 @@ class _Known(NamedTuple):
     pid: int
 
 
-def in_flight(journal: str, app: str | None = None, engine: Engine | None = None) -> list[InFlight]:
+def in_flight(
+    journal: str,
+    app: str | None = None,
+    engine: Engine | None = None,
+    proxies: Proxies | None = None,
+) -> list[InFlight]:
     """The requests in flight of one application, or of all, the oldest first.
 
+    Without ``proxies`` every peer is taken for the client.
     Raises OSError where the journal folder cannot be read.
     """
     liveness = Liveness(limit=0)
@@ -67,6 +74,11 @@ def in_flight(journal: str, app: str | None = None, engine: Engine | None = None
         process = Process.of(header, owner)
         if liveness.states([process])[process] in (ALIVE, FOREIGN):
             found += _of_worker(files, header, engine)
+    if proxies is not None:
+        # Again for those of the store: where the client is known, it is no proxy.
+        found = [
+            one._replace(client=proxies.client(one.client, one.forwarded_for)) for one in found
+        ]
     return sorted(found, key=lambda one: one.begun_ns)
 
 

@@ -35,6 +35,7 @@ class Register:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
+        self._proxies = settings.proxies()
         self._applications: dict[str, _Application] = {}
 
     def worker(self, files: WorkerFiles) -> Worker | str:
@@ -66,6 +67,7 @@ class Register:
                 websocket=app.websocket,
                 slow_ns=app.slow_ns,
                 last_seen_ns=row.last_seen_ns,
+                proxies=self._proxies if self._proxies.any else None,
                 kept_open=kept_open,
                 left_out=row.left_out,
             ),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from standfast.settings import HOPS_LIMIT
+
+from .proxies import Proxies
 from .routes import ROUTE_LIMIT
 
 DAY_S = 86_400.0
@@ -24,6 +27,7 @@ class Settings:
     ``server_logs`` are the paths of the servers' own logs. A request that is open for ``hang_s``,
     and is slow by then, hangs. Workers are looked at every ``sample_s``, no oftener than journals
     are. ``database`` is the URL of the applications' database, to see whether it is there.
+    ``trusted_proxies``, ``proxy_hops`` and ``truncate_clients`` are as in ``Proxies``.
     """
 
     slow_s: float = 1.0
@@ -42,7 +46,14 @@ class Settings:
     hang_s: float = 60.0
     sample_s: float = 0.5
     database: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    proxy_hops: int = HOPS_LIMIT
+    truncate_clients: bool = False
 
     def slow_ns(self, app: str) -> int:
         """The threshold of one application, in nanoseconds."""
         return min(int(self.slow_s_by_app.get(app, self.slow_s) * 1e9), 2**62)
+
+    def proxies(self) -> Proxies:
+        """Who is believed about the client's address."""
+        return Proxies(self.trusted_proxies, self.proxy_hops, truncated=self.truncate_clients)

@@ -10,16 +10,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Table, func, select
 
 from standfast.diagnose.verdict import Case, Judged, PeriodVerdict, combine, judge, load
 from standfast.store.period import ALWAYS, Period
-from standfast.store.tables import evidence, incident
+from standfast.store.tables import HANG, evidence, incident
 
 #: So long what was found is taken for true, in seconds.
 FRESH_S = 1.0
 _CHUNK = 400
+#: A search looks at so many requests of one incident.
+_SEARCHED = 100
 #: So many sums over periods are kept: pages ask for the same few again and again.
 _MOST_VERDICTS = 16
 
@@ -38,6 +41,22 @@ class Known:
     text: str
 
 
+class _Last(NamedTuple):
+    """The last row of a table, and whose it is."""
+
+    id: int = 0
+    worker_id: int | None = None
+
+
+class _Mark(NamedTuple):
+    """How far the store has been read, and the times of its first and last incident."""
+
+    incident: _Last = _Last()
+    fact: _Last = _Last()
+    first_ns: int | None = None
+    last_ns: int | None = None
+
+
 class Judgements:
     """The verdicts, by incident. Any thread may ask."""
 
@@ -45,16 +64,14 @@ class Judgements:
         self._engine = engine
         self._lock = threading.Lock()
         self._known: dict[int, Known] = {}
-        self._stamps: dict[int, tuple[int, str]] = {}
         self._looked_s = float("-inf")
-        self._seen: tuple[object, ...] = ()
-        self._evidence = 0
+        self._seen = _Mark()
         self._ordered: dict[int, list[Known]] = {}
         self._verdicts: dict[object, PeriodVerdict] = {}
         self._verdicts_lock = threading.Lock()
 
     @property
-    def version(self) -> tuple[object, ...]:
+    def version(self) -> object:
         """What changes when any verdict may have."""
         return self._seen
 
@@ -64,14 +81,15 @@ class Judgements:
             if time.monotonic() - self._looked_s < FRESH_S:
                 return
             with self._engine.connect() as connection:
-                seen = _signature(connection)
-                changed, facts = self._changed(connection) if seen != self._seen else ([], None)
+                seen = _look(connection)
+                changed = self._changed(connection, seen) if seen != self._seen else []
             for at in range(0, len(changed), _CHUNK):
                 self._judge(changed[at : at + _CHUNK])
                 progress(min(at + _CHUNK, len(changed)), len(changed))
-            if facts is not None:
+            # Only now: what could not be read is asked for again.
+            if seen != self._seen:
+                self._drop_gone(seen)
                 self._order()
-                self._evidence = facts
             self._seen, self._looked_s = seen, time.monotonic()
 
     def of(self, app_id: int, period: Period = ALWAYS) -> Iterator[Known]:
@@ -102,25 +120,32 @@ class Judgements:
         known = self._known.get(incident_id)
         return known if known is not None and known.app_id == app_id else None
 
-    def _changed(self, connection: Connection) -> tuple[list[int], int]:
-        """The incidents that are to be judged, and the number of the last fact."""
-        rows = connection.execute(
-            select(incident.c.id, incident.c.worker_id, incident.c.died_ns, incident.c.kind)
-        ).all()
-        newest = connection.execute(select(func.max(evidence.c.id))).scalar() or 0
-        told = connection.execute(
-            select(evidence.c.worker_id).where(evidence.c.id > self._evidence).distinct()
-        )
-        workers = set(told.scalars())
-        changed = [
-            row.id
-            for row in rows
-            if row.worker_id in workers or self._stamps.get(row.id) != (row.died_ns, row.kind)
-        ]
-        self._stamps = {row.id: (row.died_ns, row.kind) for row in rows}
-        for gone in self._known.keys() - self._stamps.keys():
-            del self._known[gone]
-        return changed, newest
+    def _changed(self, connection: Connection, seen: _Mark) -> list[int]:
+        """The incidents that are new, that more is known of, or that were hangs and are none."""
+        ids = select(incident.c.id)
+        if not self._goes_on(connection):
+            return list(connection.execute(ids).scalars())
+        before = self._seen
+        told = select(evidence.c.worker_id).where(evidence.c.id > before.fact.id)
+        hangs = [known.id for known in self._known.values() if known.judged.case.kind == HANG]
+        changed = set(connection.execute(ids.where(incident.c.id > before.incident.id)).scalars())
+        if seen.fact != before.fact:
+            changed |= set(connection.execute(ids.where(incident.c.worker_id.in_(told))).scalars())
+        for at in range(0, len(hangs), _CHUNK):
+            some = incident.c.id.in_(hangs[at : at + _CHUNK])
+            changed |= set(connection.execute(ids.where(some, incident.c.kind != HANG)).scalars())
+        return sorted(changed)
+
+    def _goes_on(self, connection: Connection) -> bool:
+        """Whether the last rows that were seen are there: numbers of rows that were deleted are
+        given again, but never below one that is left."""
+        tables = ((incident, self._seen.incident), (evidence, self._seen.fact))
+        return all(
+            connection.execute(select(table.c.worker_id).where(table.c.id == last.id)).scalar()
+            == last.worker_id
+            for table, last in tables
+            if last.worker_id is not None
+        ) and bool(self._known)
 
     def _judge(self, ids: Sequence[int]) -> None:
         with self._engine.connect() as connection:
@@ -142,6 +167,13 @@ class Judgements:
                 _text(case),
             )
 
+    def _drop_gone(self, seen: _Mark) -> None:
+        """Incidents leave the store by their age."""
+        first_ns = seen.first_ns
+        for known in list(self._known.values()):
+            if first_ns is None or known.died_ns < first_ns:
+                del self._known[known.id]
+
     def _order(self) -> None:
         ordered: dict[int, list[Known]] = {}
         for known in sorted(
@@ -154,13 +186,23 @@ class Judgements:
 def _text(case: Case) -> str:
     """What a search looks through."""
     words = [case.host, str(case.pid), case.signal or ""]
-    words += [f"{one.method} {one.uri[:500]} {one.client} {one.name}" for one in case.requests]
+    words += [
+        f"{one.method} {one.uri[:500]} {one.client} {one.name}" for one in case.requests[:_SEARCHED]
+    ]
     return "\n".join(words).casefold()
 
 
-def _signature(connection: Connection) -> tuple[object, ...]:
-    counts = connection.execute(
-        select(func.count(), func.max(incident.c.id), func.max(incident.c.died_ns))
-    ).one()
-    facts = connection.execute(select(func.max(evidence.c.id))).scalar()
-    return (*counts, facts)
+def _look(connection: Connection) -> _Mark:
+    def last(table: Table) -> _Last:
+        newest = select(table.c.id, table.c.worker_id).order_by(table.c.id.desc()).limit(1)
+        row = connection.execute(newest).first()
+        return _Last() if row is None else _Last(row.id, row.worker_id)
+
+    died_ns = incident.c.died_ns
+    return _Mark(
+        last(incident),
+        last(evidence),
+        # One at a time: each is one step in an index.
+        connection.execute(select(func.min(died_ns))).scalar(),
+        connection.execute(select(func.max(died_ns))).scalar(),
+    )

@@ -6,13 +6,15 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from standfast.diagnose.verdict import verdicts
 from standfast.store import writing
 from standfast.store.evidence import EXIT, TRACEBACK, Fact, add_facts
 from standfast.store.listing import applications
 from standfast.store.period import Period
-from standfast.store.tables import incident
+from standfast.store.tables import DEATH, HANG, incident
+from standfast.watch.retention import Kept, incidents
 from standfast.web import judgements
 from standfast.web import rankings as web_rankings
 from standfast.web.judgements import Judgements
@@ -124,3 +126,55 @@ def test_a_patient_page_waits_for_the_ranking_and_an_end_waits_for_nobody(
     rankings.close()
     assert rankings.of(app, "all", Period(), 20.0) == found
     assert time.monotonic() - began < 5
+
+
+def test_what_could_not_be_read_is_judged_when_it_can(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is away for one moment, while an incident is being judged."""
+    crash(house, 4001)
+    known = Judgements(house.engine)
+    ((app_id, _),) = applications(house.engine)
+    assert len(list(known.of(app_id))) == 1
+    crash(house, 4002)
+
+    def fails(*_: object) -> object:
+        raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+
+    with monkeypatch.context() as away:
+        away.setattr(judgements, "load", fails)
+        with pytest.raises(OperationalError):
+            list(known.of(app_id))
+    assert [each.id for each in known.of(app_id)] == [2, 1]
+
+
+def test_what_leaves_the_store_is_forgotten_and_its_number_may_come_again(house: House) -> None:
+    for pid in (4001, 4002):
+        crash(house, pid)
+    with writing(house.engine) as connection:
+        connection.execute(incident.update().where(incident.c.id == 1).values(died_ns=1))
+    known = Judgements(house.engine)
+    ((app_id, _),) = applications(house.engine)
+    assert [each.judged.case.pid for each in known.of(app_id)] == [4002, 4001]
+    with writing(house.engine) as connection:
+        assert incidents(connection, Kept(2)) is False
+    assert [each.judged.case.pid for each in known.of(app_id)] == [4002]
+    with writing(house.engine) as connection:
+        assert incidents(connection, Kept(2**62)) is False
+    for pid in (4003, 4004):
+        crash(house, pid)
+    found = [(each.id, each.judged.case.pid) for each in known.of(app_id)]
+    assert found == [(2, 4004), (1, 4003)]
+
+
+def test_a_hang_that_ends_in_death_is_judged_again(house: House) -> None:
+    crash(house, 4001)
+    with writing(house.engine) as connection:
+        connection.execute(incident.update().values(kind=HANG))
+    known = Judgements(house.engine)
+    ((app_id, _),) = applications(house.engine)
+    assert [each.judged.case.kind for each in known.of(app_id)] == [HANG]
+    with writing(house.engine) as connection:
+        died_ns = incident.c.died_ns + 1
+        connection.execute(incident.update().values(kind=DEATH, died_ns=died_ns))
+    assert [each.judged.case.kind for each in known.of(app_id)] == [DEATH]

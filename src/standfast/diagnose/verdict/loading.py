@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, select
 
 from standfast.store.evidence import facts_of
+from standfast.store.in_flight import in_flight
 from standfast.store.tables import (
     FAILED,
     HANG,
@@ -26,8 +27,6 @@ from .surroundings import around
 #: Errors of requests that failed so shortly before the end belong to the case.
 ERRORS_NS = 60_000_000_000
 _MOST_ERRORS = 5
-#: So many requests of one incident are read, the oldest: one that hangs is among those.
-MOST_REQUESTS = 1_000
 _CHUNK = 400
 
 
@@ -38,7 +37,7 @@ def load(engine: Engine, incident_ids: Sequence[int]) -> Iterator[Case]:
         yield from _load(engine, wanted[start : start + _CHUNK])
 
 
-def _load(engine: Engine, incident_ids: Sequence[int]) -> list[Case]:
+def _load(engine: Engine, incident_ids: Sequence[int]) -> Iterator[Case]:
     dead = (
         select(
             incident.c.id,
@@ -57,78 +56,62 @@ def _load(engine: Engine, incident_ids: Sequence[int]) -> list[Case]:
         .join(application, application.c.id == incident.c.application_id)
         .where(incident.c.id.in_(incident_ids))
     )
-    # One that hung and ended by itself keeps its incident, and had no part in the death.
-    taking_part = (incident.c.kind == HANG) | request.c.outcome.in_((OPEN, UNFINISHED))
-    by = request.c.incident_id
-    numbered = (
-        select(
-            request.c.id,
-            func.row_number()
-            .over(partition_by=by, order_by=(request.c.begun_ns, request.c.id))
-            .label("place"),
-            func.count().over(partition_by=by).label("of"),
-        )
-        .join(incident, incident.c.id == request.c.incident_id)
-        .where(request.c.incident_id.in_(incident_ids), taking_part)
-        .subquery()
-    )
     taken = (
-        select(request, route.c.template, worker.c.uid, numbered.c.of)
-        .join(numbered, numbered.c.id == request.c.id)
+        select(request, route.c.template, worker.c.uid)
         .join(route, route.c.id == request.c.route_id)
         .join(worker, worker.c.id == request.c.worker_id)
-        .where(numbered.c.place <= MOST_REQUESTS)
-        .order_by(request.c.begun_ns, request.c.id)
     )
     with engine.connect() as connection:
-        rows = connection.execute(dead).all()
-        worker_ids = [row.worker_id for row in rows]
-        requests: dict[int, list[Unfinished]] = {row.id: [] for row in rows}
-        count: dict[int, int] = {}
-        for one in connection.execute(taken):
-            requests[one.incident_id].append(_unfinished(one))
-            count[one.incident_id] = one.of
-        errors = _errors(connection, {row.worker_id: row.died_ns for row in rows})
-        facts = facts_of(connection, worker_ids)
-        others = {
-            row.id: around(connection, row.application_id, row.host, row.worker_id, row.died_ns)
-            for row in rows
-        }
-    return [
-        Case(
-            row.id,
-            row.died_ns,
-            row.app,
-            kind=row.kind,
-            requests=tuple(requests[row.id]),
-            facts=tuple(facts[row.worker_id]),
-            errors=tuple(errors.get(row.worker_id, ())[:_MOST_ERRORS]),
-            recorded=_is_recorded(row),
-            left_out=max(count.get(row.id, 0) - MOST_REQUESTS, 0),
-            **others[row.id]._asdict(),
-            **{name: getattr(row, name) for name in _WORKER},
+        rows = {row.id: row for row in connection.execute(dead)}
+        errors = _errors(connection, list(rows))
+        facts = facts_of(connection, [row.worker_id for row in rows.values()])
+        for number, (requests, left_out) in in_flight(connection, taken, list(rows)):
+            row = rows[number]
+            others = around(connection, row.application_id, row.host, row.worker_id, row.died_ns)
+            yield Case(
+                row.id,
+                row.died_ns,
+                row.app,
+                kind=row.kind,
+                # One that hung and ended by itself keeps its incident, and had no part in a death.
+                requests=tuple(
+                    _unfinished(one)
+                    for one in requests
+                    if row.kind == HANG or one.outcome in (OPEN, UNFINISHED)
+                ),
+                facts=tuple(facts[row.worker_id]),
+                errors=tuple(errors.get(row.worker_id, ())),
+                recorded=_is_recorded(row),
+                left_out=left_out,
+                **others._asdict(),
+                **{name: getattr(row, name) for name in _WORKER},
+            )
+
+
+def _errors(connection: Connection, incident_ids: Sequence[int]) -> dict[int, list[str]]:
+    """By worker the errors of its last requests before these incidents, the last first."""
+    before = incident.c.died_ns - ERRORS_NS
+    last_first = (request.c.begun_ns.desc(), request.c.id.desc())
+    place = func.row_number().over(partition_by=request.c.worker_id, order_by=last_first)
+    ranked = (
+        select(request.c.id, place.label("place"))
+        .join(incident, incident.c.worker_id == request.c.worker_id)
+        .where(
+            incident.c.id.in_(incident_ids),
+            request.c.outcome == FAILED,
+            request.c.place.is_not(None),  # as every error has one
+            request.c.begun_ns.between(before, incident.c.died_ns),
         )
-        for row in rows
-    ]
-
-
-def _errors(connection: Connection, died_ns: Mapping[int, int]) -> dict[int, list[str]]:
-    """By worker the errors of its last requests, the last first."""
-    wanted = select(request.c.id, request.c.worker_id, request.c.begun_ns).where(
-        request.c.worker_id.in_(died_ns), request.c.outcome == FAILED
+        .subquery()
     )
     # Stacks are long: they are read only where they belong to the case.
-    last = [
-        row.id
-        for row in connection.execute(wanted.order_by(request.c.begun_ns.desc()))
-        if 0 <= died_ns[row.worker_id] - row.begun_ns <= ERRORS_NS
-    ]
+    ids = select(ranked.c.id).where(ranked.c.place <= _MOST_ERRORS)
+    last = list(connection.execute(ids).scalars())
     found: dict[int, list[str]] = {}
     for start in range(0, len(last), _CHUNK):
-        some = last[start : start + _CHUNK]
-        stacks = select(request.c.worker_id, request.c.error).where(request.c.id.in_(some))
-        stacks = stacks.where(request.c.error.is_not(None))
-        for row in connection.execute(stacks.order_by(request.c.begun_ns.desc())):
+        some = request.c.id.in_(last[start : start + _CHUNK])
+        stacks = select(request.c.worker_id, request.c.error).where(some)
+        for row in connection.execute(stacks.order_by(*last_first)):
             found.setdefault(row.worker_id, []).append(row.error)
     return found
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from standfast.diagnose.verdict import Case, judge, load
+from standfast.diagnose.verdict import Case, Verdict, judge, load
+from standfast.diagnose.verdict.case import Unfinished
 from standfast.store.evidence import CURVE, STACK, TRACEBACK, Fact
 from standfast.store.listing import incident_page
 from standfast.store.period import ALWAYS
@@ -30,6 +31,11 @@ ORDERS = {
 }
 
 
+#: So many requests of one incident are shown, and in a row of the list.
+_SHOWN = 100
+_A_ROW = 4
+
+
 class Event(NamedTuple):
     """Something that happened or was seen, in the story of an incident."""
 
@@ -41,11 +47,12 @@ class Event(NamedTuple):
 @about_app(*ORDERS)
 def crashes(visit: Visit) -> Response:
     """All incidents of the selection, a page at a time."""
-    found = ordered(visit)
-    shown = found[visit.selection.offset :][:PAGE_SIZE]
-    by_id = {row.id: (row, taken) for row, taken in incident_page(visit.site.engine, ids(shown))}
+    selected = ordered(visit)
+    shown = selected[visit.selection.offset :][:PAGE_SIZE]
+    found = incident_page(visit.site.engine, ids(shown), _A_ROW)
+    by_id = {each.row.id: each for each in found}
     rows = [(known, *by_id[known.id]) for known in shown if known.id in by_id]
-    return page(visit, "crashes.html", rows=rows, total=len(found))
+    return page(visit, "crashes.html", rows=rows, total=len(selected))
 
 
 def ordered(visit: Visit) -> list[Known]:
@@ -70,18 +77,27 @@ def incident(visit: Visit) -> Response:
         raise HTTPException(404)
     verdict = judge(case)
     curve = case.first(CURVE)
+    requests = _shown(case, verdict)
     return page(
         visit,
         "incident.html",
         case=case,
+        requests=requests,
+        left_out=len(case.requests) + case.left_out - len(requests),
         verdict=verdict,
         hang=case.kind == HANG,
-        line=time_line([one.begun_ns for one in case.requests], case.died_ns, _samples(curve)),
+        line=time_line([one.begun_ns for one in requests], case.died_ns, _samples(curve)),
         story=_story(case),
         stacks=case.all(TRACEBACK, STACK),
         facts=[(fact, json.dumps(dict(fact.data), ensure_ascii=False)) for fact in case.facts],
         suspicion=_suspicion(visit, number),
     )
+
+
+def _shown(case: Case, verdict: Verdict) -> list[Unfinished]:
+    """The requests that began first, and the culprit wherever it stands."""
+    first = list(case.requests[:_SHOWN])
+    return first + [one for one in case.requests[_SHOWN:] if one.name == verdict.culprit]
 
 
 def _suspicion(visit: Visit, number: int) -> dict[int, float]:
@@ -98,8 +114,12 @@ def _samples(curve: Fact | None) -> list[Sequence[float | None]]:
 def _story(case: Case) -> list[Event]:
     """What happened and what was seen, in the order of time."""
     told = [
-        Event(one.begun_ns, "request", f"{one.method} {one.uri} begins") for one in case.requests
+        Event(one.begun_ns, "request", f"{one.method} {one.uri} begins")
+        for one in case.requests[:_SHOWN]
     ]
+    more = len(case.requests) + case.left_out - _SHOWN
+    if more > 0:
+        told.append(Event(told[-1].at_ns, "request", f"and {more:,} more requests begin"))
     told += [
         Event(fact.at_ns, fact.kind, f"{_first_lines(fact.text)} [{fact.source}]")
         for fact in case.facts

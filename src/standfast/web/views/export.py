@@ -21,17 +21,18 @@ from .requests import wanted
 from .suspects import ranked_for
 
 _CHUNK = 500
+_INCIDENTS = 50
 #: What a spreadsheet would take for a formula when a cell begins with it.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 
 
 def _crashes(visit: Visit) -> Iterator[dict[str, Any]]:
-    found = ordered(visit)
-    for at in range(0, len(found), _CHUNK):
-        part = found[at : at + _CHUNK]
+    chosen = ordered(visit)
+    for at in range(0, len(chosen), _INCIDENTS):
+        part = chosen[at : at + _INCIDENTS]
         verdicts = {known.id: known.judged.verdict for known in part}
-        for row, taken in incident_page(visit.site.engine, ids(part)):
-            yield shapes.incident(row, taken, verdicts[row.id])
+        for found in incident_page(visit.site.engine, ids(part)):
+            yield shapes.incident(found, verdicts[found.row.id])
 
 
 def _closed(outcome: str) -> Callable[[Visit], Iterator[dict[str, Any]]]:
@@ -122,7 +123,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if name == "requests":
-            flat["in_flight"] = len(value)
+            flat["in_flight"] = len(value) + row.get("requests_left_out", 0)
             flat["requests"] = "\n".join(f"{one['method']} {one['uri']}" for one in value)
         elif isinstance(value, Mapping):
             flat.update({f"{name}_{key}": each for key, each in value.items()})

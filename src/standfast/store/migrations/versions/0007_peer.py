@@ -1,0 +1,19 @@
+"""The address of the connection, where that is a trusted proxy and not the client."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("request", sa.Column("peer", sa.Text(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("request", "peer")
