@@ -59,6 +59,7 @@ session = Table(
     Column("last_seen_ns", BigInteger, nullable=False),
     Index(None, "person_id"),
     Index(None, "opened_ns"),
+    Index(None, "last_seen_ns"),
 )
 
 #: How often it failed of late, by account and by address; ``subject`` is a keyed hash, because

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, select, update
 
 from standfast.journal import identity
 from standfast.journal.format import RELOAD, SCALE, STOP, TIMEOUT, Exit, Signal
@@ -70,12 +70,13 @@ def store_said(
 def apply_pending(connection: Connection, worker_id: int) -> None:
     """Enters what a master had said of this worker before anybody knew it."""
     new = connection.execute(select(worker).where(worker.c.id == worker_id)).one()
-    masters = select(worker.c.id).where(*[worker.c[name] == getattr(new, name) for name in _NAMES])
+    beside = [worker.c[name] == getattr(new, name) for name in _NAMES]
     for table in _PENDING:
+        # From what was said to who said it: a host has had many workers.
         mine = (
-            table.c.reporter_id.in_(masters)
-            & (table.c.pid == new.pid)
+            (table.c.pid == new.pid)
             & (table.c.start_ticks == new.start_ticks)
+            & exists().where(worker.c.id == table.c.reporter_id, *beside)
         )
         rows = connection.execute(select(table).where(mine)).all()
         for row in rows:

@@ -20,6 +20,7 @@ _NEW: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pending_exit", ("pid", "start_ticks")),
     ("pending_signal", ("pid", "start_ticks")),
     ("session", ("opened_ns",)),
+    ("session", ("last_seen_ns",)),
     ("share", ("expires_ns",)),
 )
 _OF_FEW: tuple[tuple[str, tuple[str, ...], str], ...] = (
