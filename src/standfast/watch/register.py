@@ -70,6 +70,7 @@ class Register:
                 proxies=self._proxies if self._proxies.any else None,
                 kept_open=kept_open,
                 left_out=row.left_out,
+                proxies=self._proxies if self._proxies.any else None,
             ),
             process=Process.of(header, owner),
             files=files,
