@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from standfast.store.in_flight import in_flight
 from standfast.store.tables import incident, ordinary_request, request, worker
 from standfast.watch import crowd, intake
 from tests.unit.watch.journals import House, dead, living
@@ -32,7 +34,11 @@ def test_the_first_and_the_last_are_kept_and_the_others_are_counted(
     kept = [int(row.uri.strip("/x")) for row in house.rows(request, outcome="unfinished")]
     assert kept == [*range(30), *range(480, 500)]
     assert house.row(worker).left_out == 450
-    assert {row.incident_id for row in house.rows(request)} == {house.row(incident).id}
+    number = house.row(incident).id
+    assert {row.incident_id for row in house.rows(request)} == {number}
+    with house.engine.connect() as connection:
+        ((_, told),) = in_flight(connection, select(request), [number], most=10)
+    assert (len(told.rows), told.left_out) == (10, 490), "what is read says what it leaves out"
 
 
 def test_of_those_left_out_that_end_the_count_is_taken_back(house: House) -> None:
