@@ -67,7 +67,6 @@ class Register:
                 websocket=app.websocket,
                 slow_ns=app.slow_ns,
                 last_seen_ns=row.last_seen_ns,
-                proxies=self._proxies if self._proxies.any else None,
                 kept_open=kept_open,
                 left_out=row.left_out,
                 proxies=self._proxies if self._proxies.any else None,
