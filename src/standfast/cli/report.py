@@ -113,7 +113,7 @@ def _store(arguments: argparse.Namespace) -> tuple[Any, Any]:
 
 def _route(text: str) -> str:
     """The route that is meant by a template, a path, or the beginning of either and a star."""
-    from standfast.watch.routes import fold
+    from standfast.watch.folding import fold
 
     if text.endswith("*"):
         return text

@@ -60,7 +60,7 @@ _KEY_TO = (
     "secret",
     "eyj",  # how a JWT begins
 )  # fmt: skip
-_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w.-]*")
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w.-]*")
 #: A name encoded twice is decoded twice by careless applications, and a URI within a URI within a
 #: URI encodes it once more each time.
 _ENCODINGS = 4

@@ -37,10 +37,11 @@ from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request
 
 from . import crowd
 from .bounds import CLOCK_NS, MOST, clock_ns
+from .folding import fold_numbers
 from .outcome import Row, close
 from .proxies import Proxies
 from .rollups import Rollups
-from .routes import Routes, fold_numbers
+from .routes import Routes
 
 _BEGIN_SIZE = BEGIN_FIXED.size
 _END_SIZE = END_FIXED.size

@@ -26,6 +26,7 @@ from standfast.store.tables import (
 from .facts import client_wait_fact, traceback_fact
 from .outcome import ABORTED_WAIT_NS
 from .rollups import Rollups
+from .routes import give_routes_of_their_own
 
 #: Signals that ask a process to stop or to do something; dying of one is no incident by itself.
 _ORDERLY = frozenset({"SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"})
@@ -90,6 +91,7 @@ def conclude(connection: Connection, worker_id: int, rollups: Rollups) -> None:
     connection.execute(
         update(request).where(mine, request.c.outcome == OPEN).values(outcome=UNFINISHED)
     )
+    give_routes_of_their_own(connection, worker_id)
     unfinished = mine & (request.c.outcome == UNFINISHED)
     took_along = connection.execute(select(request.c.id).where(unfinished)).first()
     if took_along is None and not is_bad_end(dead.signal, dead.exit_code):

@@ -1,65 +1,36 @@
-"""Paths folded to routes, so that ``/order/17`` and ``/order/18`` count as one."""
+"""The routes of an application: what its paths are counted under, and how many there may be.
+
+A path has the route of its folded spelling (see ``folding``). What no spelling tells, such as the
+names of articles, is learnt from the tree of paths: where a level has very many children, those
+that come later are one route, with ``{name}`` in that place. What is decided follows from the
+routes in the store alone, so it is the same after a restart, and a path that has a route of its own
+keeps it.
+"""
 
 from __future__ import annotations
 
-import re
+import time
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, func, select, update
 
 from standfast.store import writing
-from standfast.store.tables import TEMPLATE_LIMIT, route
+from standfast.store.tables import TEMPLATE_LIMIT, UNFINISHED, request, route
+
+from .folding import fold
 
 #: What a route is called that came after an application had its number of them.
 OTHER = "{other}"
+NAME = b"{name}"
 ROUTE_LIMIT = 2000
-_PATH_LIMIT = 200
-_CUT = "…".encode()
-
-#: A part that is a number, with or without a file's suffix.
-_NUMBER = re.compile(rb"(?<=/)[0-9]+(?=/|\.[A-Za-z]|$)")
-_UUID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_HEX = re.compile(rb"[0-9A-Fa-f]{16,}")
-_TOKEN = re.compile(rb"[A-Za-z0-9_~=.-]{20,}")
-_WORD_WITH_DIGITS = re.compile(rb"(?=(?:[A-Za-z]*[0-9]){3})[A-Za-z0-9]{20,}")
-_ORIGIN = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
-
-
-def fold_numbers(path: bytes) -> bytes:
-    """The cheap half of ``fold``, which is all that most paths need."""
-    return _NUMBER.sub(b"{int}", path)
-
-
-def fold(path: bytes) -> bytes:
-    """The route of a path without its query: variable parts become their kind in braces.
-
-    Numbers become ``{int}``, UUIDs ``{uuid}``, and what looks like a digest or a token
-    ``{hash}``. Folding a route again changes nothing.
-    """
-    if not path.startswith(b"/"):
-        path = _ORIGIN.sub(b"", path, count=1) or b"/"
-    parts = fold_numbers(path).split(b"/")
-    folded = b"/".join([_fold_part(part) if len(part) >= 16 else part for part in parts])
-    if len(folded) > _PATH_LIMIT:
-        return folded[: _PATH_LIMIT - len(_CUT)] + _CUT
-    return folded
-
-
-def _fold_part(part: bytes) -> bytes:
-    if _UUID.fullmatch(part):
-        return b"{uuid}"
-    if _HEX.fullmatch(part) or _WORD_WITH_DIGITS.fullmatch(part) or _is_token(part):
-        return b"{hash}"
-    return part
-
-
-def _is_token(part: bytes) -> bool:
-    """Long, and with digits, capitals and small letters mixed, as base64 gives them."""
-    return bool(
-        _TOKEN.fullmatch(part)
-        and part != part.lower()
-        and part != part.upper()
-        and re.search(rb"[0-9]", part)
-    )
+#: A place in the tree with so many different children is a parameter.
+WIDE = 100
+#: Routes above the limit for paths in which workers died: these are never ``{other}``.
+FOR_CRASHES = 500
+#: How many paths are remembered with their numbers, and how often (in seconds) it is looked
+#: whether deaths have made a route.
+_REMEMBERED = 20_000
+_LONGEST_REMEMBERED = 200
+_LOOK_AGAIN_S = 1.0
 
 
 class Routes:
@@ -76,14 +47,12 @@ class Routes:
         self._kind = kind
         self._limit = limit
         self._other: int | None = None
-        with engine.connect() as connection:
-            rows = connection.execute(
-                select(route.c.template, route.c.id)
-                .where(route.c.application_id == application_id, route.c.kind == kind)
-                .order_by(route.c.id)
-                .limit(limit + 1)
-            )
-            self.known: dict[bytes, int] = {row.template.encode(): row.id for row in rows}
+        self._newest = 0
+        self._look_at = 0.0
+        self._remembered: dict[bytes, int] = {}
+        self._tree = _Tree()
+        self.known: dict[bytes, int] = {}
+        self._look()
 
     def number(self, path: bytes, *, found: bool = True) -> int:
         """The number of the route that ``path``, without its query, belongs to.
@@ -92,16 +61,62 @@ class Routes:
         Where the application did not know the path either (``found`` is false), no new route is
         made: otherwise those who try doors at random would use up the number of them.
         """
-        template = fold(path)
+        remembered = self._remembered.get(path)
+        if remembered:
+            return remembered
+        number = self._number(fold(path), found)
+        if number != self._other and len(path) <= _LONGEST_REMEMBERED:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            self._remembered[path] = number
+        return number
+
+    def _number(self, template: bytes, found: bool) -> int:
+        known = self.known.get(template)
+        if known:
+            return known
+        template = self._tree.generalised(template)
         known = self.known.get(template)
         if known:
             return known
         if not found or len(self.known) >= self._limit:
-            if self._other is None:
-                self._other = self._row(OTHER)
-            return self._other
-        self.known[template] = number = self._row(_text(template))
+            return self._find_other(template)
+        number = self._row(_text(template))
+        self._learn(template, number)
         return number
+
+    def _find_other(self, template: bytes) -> int:
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_AGAIN_S
+            self._look()
+        if self._other is None:
+            self._other = self._row(OTHER)
+        return self.known.get(template, self._other)
+
+    def _look(self) -> None:
+        """Learns the routes in the store that are not known yet."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(route.c.template, route.c.id)
+                .where(
+                    route.c.application_id == self._application_id,
+                    route.c.kind == self._kind,
+                    route.c.id > self._newest,
+                )
+                .order_by(route.c.id)
+                .limit(self._limit + FOR_CRASHES + 1)
+            ).all()
+        for row in rows:
+            self._learn(row.template.encode(), row.id)
+            self._newest = row.id
+
+    def _learn(self, template: bytes, number: int) -> None:
+        if template == OTHER.encode():
+            self._other = number
+            return
+        self.known[template] = number
+        self._tree.add(template)
 
     def _row(self, template: str) -> int:
         values = {
@@ -115,6 +130,71 @@ class Routes:
                 made = connection.execute(route.insert().values(**values))
                 (number,) = made.inserted_primary_key or (0,)
             return int(number)
+
+
+class _Tree:
+    """The parts of known routes, and how many children each place in their tree has."""
+
+    def __init__(self) -> None:
+        self._nodes: set[bytes] = set()
+        self._children: dict[bytes, int] = {}
+
+    def add(self, template: bytes) -> None:
+        """Enters a route. What varies by its spelling is no child that counts."""
+        place = b""
+        for part in template.split(b"/"):
+            node = place + b"/" + part
+            if part and node not in self._nodes:
+                self._nodes.add(node)
+                if b"{" not in part:
+                    self._children[place] = self._children.get(place, 0) + 1
+            place = node
+
+    def generalised(self, template: bytes) -> bytes:
+        """The route with ``{name}`` for each part that is new in a place with many children."""
+        place = b""
+        parts = template.split(b"/")
+        for at, part in enumerate(parts):
+            new = part and b"{" not in part and place + b"/" + part not in self._nodes
+            if new and self._children.get(place, 0) >= WIDE:
+                parts[at] = NAME
+            place += b"/" + parts[at]
+        return b"/".join(parts)
+
+
+def give_routes_of_their_own(connection: Connection, worker_id: int) -> None:
+    """Takes the unfinished requests of a dead worker out of ``{other}``.
+
+    Two bugs in paths that came late would otherwise become one, without a name. An application has
+    FOR_CRASHES such routes above its number of them at most.
+    """
+    late = connection.execute(
+        select(request.c.id, request.c.uri, request.c.application_id, request.c.kind)
+        .join(route, route.c.id == request.c.route_id)
+        .where(
+            request.c.worker_id == worker_id,
+            request.c.outcome == UNFINISHED,
+            route.c.template == OTHER,
+        )
+        .limit(FOR_CRASHES)
+    ).all()
+    for row in late:
+        template = _text(fold(row.uri.partition("?")[0].encode()))
+        same = (route.c.application_id == row.application_id) & (route.c.kind == row.kind)
+        number = connection.execute(
+            select(route.c.id).where(same, route.c.template == template)
+        ).scalar()
+        if number is None:
+            count = connection.execute(select(func.count()).select_from(route).where(same)).scalar()
+            if (count or 0) > ROUTE_LIMIT + FOR_CRASHES:
+                return
+            made = connection.execute(
+                route.insert().values(
+                    application_id=row.application_id, kind=row.kind, template=template
+                )
+            )
+            (number,) = made.inserted_primary_key or (None,)
+        connection.execute(update(request).where(request.c.id == row.id).values(route_id=number))
 
 
 def _text(template: bytes) -> str:

@@ -8,8 +8,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from standfast.store import open_store, writing
-from standfast.store.tables import application, route
-from standfast.watch.routes import OTHER, Routes, fold
+from standfast.store.tables import UNFINISHED, application, ordinary_request, request, route
+from standfast.watch import Settings
+from standfast.watch import routes as routes_module
+from standfast.watch.folding import fold
+from standfast.watch.routes import OTHER, WIDE, Routes
+from tests.unit.watch.journals import House, dead, living
 
 CASES = {
     "/": "/",
@@ -21,10 +25,47 @@ CASES = {
     "/photo/17.jpg": "/photo/{int}.jpg",
     "/v2/users": "/v2/users",
     "/release/1.0": "/release/1.0",
+    "/release/1.10": "/release/{number}",
+    "/release/1.0.2": "/release/{version}",
+    "/temperature/-5": "/temperature/{int}",
+    "/pi/3.14": "/pi/{number}",
+    "/user_17": "/user_{int}",
+    "/order17": "/order{int}",
+    "/invoice/INV-000123.pdf": "/invoice/INV-{int}.pdf",
+    "/v2/oauth2/base64": "/v2/oauth2/base64",
+    "/python3/mp3": "/python3/mp3",
+    "/on/2024-01-31": "/on/{date}",
+    "/on/2024-01": "/on/{date}",
+    "/on/31.01.2024": "/on/{date}",
+    "/at/2024-01-31T10:00:00Z": "/at/{time}",
+    "/at/2024-01-31T10%3A00%3A00.123%2B02%3A00": "/at/{time}",
+    "/at/10:30": "/at/{time}",
+    "/mail/joe.doe+shop@example.com": "/mail/{email}",
+    "/mail/joe%40example.com/edit": "/mail/{email}/edit",
+    "/ban/203.0.113.9": "/ban/{ip}",
+    "/ban/2001:db8:0:0:0:0:0:1": "/ban/{ip}",
+    "/commit/4f2a9c1": "/commit/{hash}",
+    "/facade/decade2020": "/facade/decade{int}",
+    "/static/main.4f2a9c1b.js": "/static/main.{hash}.js",
+    "/static/app-4f2a9c1b.min.css": "/static/app-{hash}.min.css",
+    "/file/550e8400-e29b-41d4-a716-446655440000.pdf": "/file/{uuid}.pdf",
+    "/media/3f/9a/3f9ac1d41d8cd98f00b204.jpg": "/media/{hash}/{hash}/{hash}.jpg",
+    "/objects/ab/cdef0123456789abcdef0123456789abcdef01": "/objects/{hash}/{hash}",
+    "/room/sess_a8f3k2x9": "/room/sess_{hash}",
+    "/watch/dQw4w9WgXcQ": "/watch/{hash}",
+    "/shop;jsessionid=1A2B3C/cart": "/shop/cart",
+    "/reset/MQ/c5s2b1-0a1b2c3d4e5f60718293a4b5c6d7e8f9/": "/reset/MQ/{hash}/",
+    "/reset/MQ/***/": "/reset/MQ/{hash}/",
+    "/How-To-Install-Python-3-On-Debian-12": "/How-To-Install-Python-3-On-Debian-12",
+    "/blog/10-things-to-do-in-rome": "/blog/10-things-to-do-in-rome",
+    "/wp-content/themes/twenty-four/style.css": "/wp-content/themes/twenty-four/style.css",
+    "/wp-login.php": "/wp-login.php",
+    "/favicon.ico": "/favicon.ico",
+    "/.well-known/acme-challenge/x": "/.well-known/acme-challenge/x",
     "/user/550e8400-e29b-41d4-a716-446655440000/edit": "/user/{uuid}/edit",
     "/user/550E8400-E29B-41D4-A716-446655440000": "/user/{uuid}",
     "/blob/d41d8cd98f00b204": "/blob/{hash}",
-    "/blob/d41d8cd98f00b20": "/blob/d41d8cd98f00b20",
+    "/blob/d41d8cd98f00b20": "/blob/{hash}",
     "/reset/dGhpc0lzQVRva2VuMTIzNDU2": "/reset/{hash}",
     "/session/01ARZ3NDEKTSV4RRFFQ69G5FAV": "/session/{hash}",
     "/blog/how-to-make-a-very-good-pizza-at-home": "/blog/how-to-make-a-very-good-pizza-at-home",
@@ -116,3 +157,69 @@ def test_doors_that_lead_nowhere_make_no_routes(routes: Routes) -> None:
 
 def test_bytes_that_are_no_text_share_a_row_with_the_text_that_shows_them(routes: Routes) -> None:
     assert routes.number(b"/caf\xe9") == routes.number(b"/caf\\xe9")
+
+
+def test_no_path_of_any_length_takes_long_to_fold() -> None:
+    """Quadratic work would take minutes for these."""
+    for run in (b"a", b"a0", b"a.", b"-", b"1.", b"%3A", b"a@", b"/a", b";", b"aaaaa-"):
+        fold(run * (1_000_000 // len(run)))
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Routes:
+    engine = open_store(str(tmp_path / "store.db"))
+    with writing(engine) as connection:
+        connection.execute(application.insert().values(id=1, name="shop"))
+    return Routes(engine, 1, "http")
+
+
+def names(count: int) -> list[bytes]:
+    """Titles as people give them: nothing of their spelling tells that they vary."""
+    words = [b"red", b"blue", b"green", b"old", b"new", b"tall", b"small", b"warm"]
+    return [
+        b"-".join((words[n % 8], words[n // 8 % 8], words[n // 64 % 8], b"things"))
+        for n in range(count)
+    ]
+
+
+def test_a_level_with_very_many_children_is_a_parameter(wide: Routes) -> None:
+    early = [wide.number(b"/blog/" + name) for name in names(WIDE)]
+    late = [wide.number(b"/blog/" + name) for name in names(WIDE * 3)[WIDE:]]
+    assert len(set(early)) == WIDE
+    assert len(set(late)) == 1
+    assert _templates(wide)[-1] == "/blog/{name}"
+    comments = {wide.number(b"/blog/" + name + b"/comments") for name in names(WIDE * 3)[WIDE:]}
+    assert len(comments) == 1
+    assert _templates(wide)[-1] == "/blog/{name}/comments"
+    assert wide.number(b"/about") not in {*early, *late}
+
+
+def test_what_was_learnt_holds_after_a_restart_and_a_path_keeps_its_route(wide: Routes) -> None:
+    before = {name: wide.number(b"/blog/" + name) for name in names(WIDE * 2)}
+    again = Routes(wide._engine, 1, "http")
+    assert {name: again.number(b"/blog/" + name) for name in names(WIDE * 2)} == before
+    assert again.number(b"/blog/something-else-again") == again.number(b"/blog/late-news-now")
+
+
+def test_a_few_pages_beside_each_other_stay_apart(wide: Routes) -> None:
+    pages = [b"/" + name for name in names(60)]
+    assert len({wide.number(page) for page in pages}) == 60
+
+
+def test_what_killed_is_never_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes_module, "_LOOK_AGAIN_S", 0.0)
+    house = House(tmp_path, Settings(keep_ordinary_s=1e9, route_limit=2))
+    journal = house.journal(dead())
+    for n in range(5):
+        journal.request(f"/page-{n}-x")
+    journal.begin("/late-killer?x=1")
+    house.drain()
+    killed = house.row(request, outcome=UNFINISHED)
+    assert house.row(route, id=killed.route_id).template == "/late-killer"
+    # Who comes by later on the same path is counted with it, and others are not.
+    alive = house.journal(living())
+    alive.request("/late-killer")
+    alive.request("/late-other")
+    house.drain()
+    ids = [row.route_id for row in house.rows(ordinary_request)][-2:]
+    assert [house.row(route, id=number).template for number in ids] == ["/late-killer", OTHER]
