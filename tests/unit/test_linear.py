@@ -32,9 +32,12 @@ _ALWAYS = "a0 \n./%=\"'-:\\"
 _LEFT_OUT = ("standfast.store.migrations", "standfast.record.hook.site", "standfast.__main__")
 
 
-#: Only ever tried at one place of a text, by the function that gets them as an argument.
+#: Only ever tried at one place of a text, by a function that does not know them by name.
 _AT_ONE_PLACE = {
-    f"standfast.record.mask.{name}" for name in ("_VALUE", "_JSON_VALUE", "_WORD_VALUE")
+    "standfast.record.mask._VALUE",
+    "standfast.record.mask._JSON_VALUE",
+    "standfast.record.mask._WORD_VALUE",
+    "standfast.watch.folding._KINDS",
 }
 
 
@@ -56,10 +59,19 @@ def _uses() -> Iterator[tuple[str, Use]]:
             full = f"{found.name}.{name}"
             methods = set(re.findall(rf"\b{name}\.(\w+)", source))
             searched = not methods or not methods.issubset({"match", "fullmatch"})
-            for one in value if isinstance(value, (list, tuple)) else [value]:
-                one = getattr(one, "__self__", one)
-                if isinstance(one, re.Pattern):
-                    yield full, Use(one, searched and full not in _AT_ONE_PLACE)
+            for pattern in _patterns_in(value):
+                yield full, Use(pattern, searched and full not in _AT_ONE_PLACE)
+
+
+def _patterns_in(value: object) -> Iterator[re.Pattern[Any]]:
+    value = getattr(value, "__self__", value)
+    if isinstance(value, re.Pattern):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _patterns_in(one)
+    elif isinstance(value, dict):
+        yield from _patterns_in([*value.keys(), *value.values()])
 
 
 USES = list(_uses())
