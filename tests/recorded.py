@@ -12,23 +12,27 @@ from standfast.journal.format import (
     BEGIN,
     END,
     EXIT,
+    PROGRESS,
     Begin,
     End,
     Exit,
     Header,
+    Progress,
     unpack_begin,
     unpack_end,
     unpack_exit,
+    unpack_progress,
 )
 from standfast.journal.reader import SegmentReader
 
 
 class Request(NamedTuple):
-    """One begin record, with the end records of the same worker and number."""
+    """One begin record, with the other records of the same worker and number."""
 
     worker: Header
     begin: Begin
     ends: list[End]
+    progress: list[Progress]
 
     @property
     def closed(self) -> bool:
@@ -74,11 +78,15 @@ def read(journal: Path) -> Recorded:
                         assert begin is not None, path
                         key = (worker.pid, worker.start_ticks, begin.seq)
                         assert key not in requests, f"{key} begins twice in {path}"
-                        requests[key] = Request(worker, begin, [])
+                        requests[key] = Request(worker, begin, [], [])
                     elif kind == END:
                         end = unpack_end(body, flags)
                         assert end is not None, path
                         requests[worker.pid, worker.start_ticks, end.seq].ends.append(end)
+                    elif kind == PROGRESS:
+                        step = unpack_progress(body)
+                        assert step is not None, path
+                        requests[worker.pid, worker.start_ticks, step.seq].progress.append(step)
                     elif kind == EXIT:
                         dead = unpack_exit(body)
                         assert dead is not None, path

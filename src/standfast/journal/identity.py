@@ -47,8 +47,12 @@ def of_this_process(app: str, server: str = "", revision: str = "") -> Identity:
 
 
 def refuse_if_short() -> None:
-    """Raises OSError where no file can be opened: descriptors or memory are used up."""
-    os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    """Raises OSError where no file can be opened and mapped: descriptors or memory are used up."""
+    fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.close(os.dup(fd))
+    finally:
+        os.close(fd)
 
 
 def worker_uid(host: str, boot_id: str, pid: int, start_ticks: int) -> str:

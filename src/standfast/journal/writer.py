@@ -314,6 +314,9 @@ class Writer:
         fd = files.create(self._folder, name, head, self._segment_size)
         try:
             mapped = mmap.mmap(fd, self._segment_size)
+        except (OSError, ValueError):
+            os.unlink(os.path.join(self._folder, name))  # or the name is taken for ever
+            raise
         finally:
             os.close(fd)
         if self._words is not None:

@@ -146,6 +146,19 @@ def test_the_applications_own_factory_of_log_records_still_makes_them(tmp_path: 
     assert [record.msg for record in made] == ["once", "again"]
 
 
+def test_a_factory_of_the_application_around_ours_has_no_error_noted_twice(tmp_path: Path) -> None:
+    before = logging.getLogRecordFactory()
+    assert end_of(tmp_path / "one", lambda: LOG.error("once")).error == "shop: once\n"
+    ours = logging.getLogRecordFactory()
+    try:
+        logging.setLogRecordFactory(lambda *args, **kwargs: ours(*args, **kwargs))
+        # Another journal in the same process looks again whether logging is watched.
+        assert end_of(tmp_path / "two", lambda: LOG.error("again")).error == "shop: again\n"
+        assert logging.getLogRecordFactory() is not ours
+    finally:
+        logging.setLogRecordFactory(before)
+
+
 def test_errors_of_requests_in_threads_go_to_their_own_request(tmp_path: Path) -> None:
     threads, each = 8, 25
     together = threading.Barrier(threads)

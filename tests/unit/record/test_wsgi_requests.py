@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
 from standfast.journal.format import FIELD_LIMIT, URI_LIMIT
+from standfast.wsgi import Recorder
 from tests.recorded import read
 from tests.unit.record.wsgi_server import Served, answering
 
@@ -129,3 +134,54 @@ def test_a_request_within_a_request_is_recorded_as_one_of_its_own(tmp_path: Path
     recorded = read(tmp_path)
     assert [request.begin.uri for request in recorded.requests] == ["/page?x=1", "/inner"]
     assert [request.end.sent for request in recorded.requests] == [11, 5]
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        ("/é/", "/%E9/"),  # the byte that the client sent
+        ("/é/".encode().decode("latin-1"), "/%C3%A9/"),
+        ("/漢/", "/%E6%BC%A2/"),  # decoded by the server, against PEP 3333
+        ("/\udc80", "/%5Cudc80"),
+    ],
+)
+def test_a_path_of_any_characters_is_recorded(tmp_path: Path, path: str, uri: str) -> None:
+    one = Served(tmp_path, answering([]))
+    one.environ |= {"RAW_URI": "", "PATH_INFO": path, "QUERY_STRING": ""}
+    one.call()
+    assert [request.begin.uri for request in read(tmp_path).requests] == [uri]
+
+
+class Decoding(WSGIRequestHandler):
+    """Decodes the path itself, as the server of Radicale does."""
+
+    def get_environ(self) -> Any:
+        return super().get_environ() | {"PATH_INFO": unquote(self.path.partition("?")[0])}
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.mark.parametrize("path", ["/%C3%A9/", "/%E6%BC%A2?x=1", "/%E9", "/plain"])
+def test_a_server_that_decodes_paths_in_its_own_way_has_them_recorded_as_they_were_sent(
+    tmp_path: Path, path: str
+) -> None:
+    recorder = Recorder(
+        lambda environ, start: (start("200 OK", []), [b"x"])[1], name="shop", journal=str(tmp_path)
+    )
+    with make_server("127.0.0.1", 0, recorder, handler_class=Decoding) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        client = HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+        client.request("GET", path)
+        assert client.getresponse().read() == b"x"
+        client.close()
+        thread.join()
+    assert read(tmp_path).requests[0].begin.uri == path
+
+
+@pytest.mark.parametrize("name", ["HTTP_USER_AGENT", "HTTP_HOST", "REMOTE_ADDR"])
+def test_a_text_that_cannot_be_encoded_is_recorded_escaped(tmp_path: Path, name: str) -> None:
+    one = Served(tmp_path, answering([]), **{name: "a\udc80漢"})
+    one.call()
+    assert "a\\udc80漢" in one.request.begin
