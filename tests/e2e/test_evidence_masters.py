@@ -187,8 +187,14 @@ def test_a_worker_that_is_killed_while_it_loads_is_an_incident(tmp_path: Path) -
     with starting(tmp_path, *command, SHOP_LOADS_S="60") as (house, master):
         proc = Path(f"/proc/{master.pid}")
         children = proc / "task" / str(master.pid) / "children"
+
         # Until then its child is one of ``standfast run``, which tells when no server is found.
-        wait_until(lambda: b"--journal" not in (proc / "cmdline").read_bytes(), PATIENCE_S)
+        # And before that, it is not even ``standfast run``.
+        def is_gunicorn() -> bool:
+            words = (proc / "cmdline").read_bytes()
+            return b"broken:app" in words and b"--journal" not in words
+
+        wait_until(is_gunicorn, PATIENCE_S)
         wait_until(lambda: children.read_text().split(), PATIENCE_S)
         (pid,) = map(int, children.read_text().split())
         os.kill(pid, signal.SIGKILL)
@@ -314,6 +320,32 @@ def test_hypercorn_stops_all_workers_when_one_has_died() -> None:
         until(house, lambda: facts(house, other.pid, "exit"))
         assert facts(house, killed.pid, "master_signal") == []
         assert facts(house, other.pid, "master_signal") == [
-            ("master_signal", {"signal": "SIGTERM", "reason": "stop"})
+            ("master_signal", {"signal": "SIGTERM", "reason": "failure"})
         ]
         assert house.row(incident).worker_id == killed.id
+
+
+@pytest.mark.parametrize(
+    ("command", "graceful_s"),
+    [
+        (f"{' '.join(GUNICORN)} --max-requests 3 --graceful-timeout 2 -k gevent shop_wsgi:app", 2),
+        ("uvicorn --workers 2 --limit-max-requests 3 --port {port} shop_asgi:app", None),
+        ("hypercorn -w 2 --max-requests 3 -b 127.0.0.1:{port} shop_asgi:app", None),
+    ],
+)
+def test_a_worker_that_has_served_enough_says_so_before_it_ends(
+    command: str, graceful_s: float | None
+) -> None:
+    with serving(*command.split()) as server, watched(server) as house:
+        server.get("/")
+        until(house, lambda: house.rows(worker))
+        told = {"reason": "recycle"} | ({"timeout_s": graceful_s} if graceful_s else {})
+
+        def one_has() -> bool:
+            server.get("/")
+            return bool(house.rows(evidence, kind="master_signal"))
+
+        until(house, one_has)
+        (first, *_) = house.rows(evidence, kind="master_signal")
+        assert json.loads(first.data) == told
+        assert first.text.startswith(f"worker {house.row(worker, id=first.worker_id).pid} began")

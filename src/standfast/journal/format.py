@@ -174,6 +174,12 @@ STOP = 2
 RELOAD = 3
 #: The server is told to do with fewer workers.
 SCALE = 4
+#: The worker has served as many requests, or grown as large, as the server's settings allow.
+RECYCLE = 5
+#: Another worker has failed, and the server stops all others because of that.
+FAILURE = 6
+#: The application itself sends it, to its own process or to its parent.
+APPLICATION = 7
 
 
 class Signal(NamedTuple):

@@ -11,25 +11,27 @@ import signal
 from types import ModuleType
 from typing import Any, Callable, Optional
 
-from ..journal.format import OTHER, RELOAD, SCALE, STOP, TIMEOUT
-from .children import note_signal, reason_before, watch_children, workers
+from ..journal.format import FAILURE, OTHER, RELOAD, SCALE, STOP, TIMEOUT
+from .children import add_worker, note_signal, reason_before, watch_children, workers
+from .errors import safely
+from .wrapping import Reasons, after, before
 
 #: Signals that end a worker, or are to.
 _ENDING = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGABRT, signal.SIGKILL})
-#: Why a signal would be sent now, None where the master's methods do not tell.
-_now: list[Optional[int]] = [None]
+_reasons = Reasons()
 
 
 def watch_gunicorn(module: ModuleType) -> None:
     """``gunicorn.arbiter``: it has one way to signal a worker."""
     arbiter = module.Arbiter
     watch_children(module)
-    _while(arbiter, "murder_workers", TIMEOUT)
-    _while(arbiter, "stop", STOP)
-    _while(arbiter, "handle_winch", STOP)
-    _while(arbiter, "reload", RELOAD)
-    _while(arbiter, "handle_ttou", SCALE)
-    _after(arbiter, "spawn_worker", lambda self, pid: workers.add(pid))
+    _reasons.during(arbiter, "murder_workers", TIMEOUT)
+    _reasons.during(arbiter, "stop", STOP)
+    _reasons.during(arbiter, "handle_winch", STOP)
+    _reasons.during(arbiter, "reload", RELOAD)
+    _reasons.during(arbiter, "handle_ttou", SCALE)
+    _halts_for_a_failure(arbiter)
+    after(arbiter, "spawn_worker", lambda self, pid: add_worker(pid))
 
     def killed(self: Any, pid: int, sig: int) -> None:
         # In a later round of its loop the master asks those again that have not gone yet.
@@ -42,7 +44,17 @@ def watch_gunicorn(module: ModuleType) -> None:
         if sig in _ENDING:
             note_signal(pid, sig, reason, timeout_s)
 
-    _before(arbiter, "kill_worker", killed)
+    before(arbiter, "kill_worker", killed)
+
+
+def _halts_for_a_failure(arbiter: Any) -> None:
+    """With a status of failure gunicorn stops by itself, as a worker could not start."""
+
+    def halting(self: Any, reason: Any = None, exit_status: int = 0) -> None:
+        if exit_status:
+            _reasons.now = FAILURE
+
+    before(arbiter, "halt", halting)
 
 
 def watch_uvicorn(module: ModuleType) -> None:
@@ -50,17 +62,15 @@ def watch_uvicorn(module: ModuleType) -> None:
     if not hasattr(module, "Process"):
         return  # before uvicorn 0.30, whose supervisor only starts and stops
     supervisor, process = module.Multiprocess, module.Process
-    _while(supervisor, "keep_subprocess_alive", TIMEOUT)
-    _while(supervisor, "terminate_all", STOP)
-    _while(supervisor, "restart_all", RELOAD)
-    _while(supervisor, "handle_ttou", SCALE)
+    _reasons.during(supervisor, "keep_subprocess_alive", TIMEOUT)
+    _reasons.during(supervisor, "terminate_all", STOP)
+    _reasons.during(supervisor, "restart_all", RELOAD)
+    _reasons.during(supervisor, "handle_ttou", SCALE)
     patience_s: dict[Any, float] = {}
+    told: list[bool] = []
 
     def pinged(self: Any, timeout: float = 5.0) -> None:
         patience_s[self] = timeout
-
-    def started(self: Any, _: Any) -> None:
-        workers.add(self.process.pid)
 
     def terminated(self: Any) -> None:
         patience_s.pop(self, None)
@@ -70,75 +80,52 @@ def watch_uvicorn(module: ModuleType) -> None:
         timeout_s = patience_s.pop(self, 0.0)
         note_signal(self.process.pid, signal.SIGKILL, _reason(), timeout_s)
 
-    _before(process, "ping", pinged)
-    _after(process, "start", started)
-    _before(process, "terminate", terminated)
-    _before(process, "kill", killed)
+    def stopping(self: Any) -> None:
+        # Of its own accord it stops where a worker cannot start.
+        if not told:
+            _reasons.now = FAILURE
+
+    before(process, "ping", pinged)
+    after(process, "start", lambda self, _: add_worker(self.process.pid))
+    before(process, "terminate", terminated)
+    before(process, "kill", killed)
+    for name in ("handle_int", "handle_term"):
+        before(supervisor, name, lambda _: told.append(True))
+    before(supervisor, "terminate_all", stopping)
 
 
 def watch_hypercorn(module: ModuleType) -> None:
-    """``hypercorn.run``: it ends its workers through ``multiprocessing`` when it stops itself."""
+    """``hypercorn.run``: it ends its workers through ``multiprocessing`` when it stops itself.
+
+    That is when it is told to, and when one of them has ended with a status of failure.
+    """
     populate = module._populate
+
+    def watch(processes: Any) -> None:
+        for process in processes:
+            if process.pid not in workers:
+                add_worker(process.pid)
+                process.terminate = functools.partial(_terminate, process.pid, process.terminate)
 
     @functools.wraps(populate)
     def populated(processes: Any, *args: Any, **kwargs: Any) -> None:
         populate(processes, *args, **kwargs)
-        for process in [process for process in processes if process.pid not in workers]:
-            workers.add(process.pid)
-            process.terminate = functools.partial(_terminate, process.pid, process.terminate)
+        safely(watch, processes)
+
+    def joined(_: Any, status: int) -> None:
+        if status:
+            _reasons.now = FAILURE
 
     module._populate = populated  # type: ignore[attr-defined]
+    if hasattr(module, "_join_exited"):
+        after(module, "_join_exited", joined)
 
 
 def _terminate(pid: int, terminate: Callable[[], None]) -> None:
-    note_signal(pid, signal.SIGTERM, STOP)
+    note_signal(pid, signal.SIGTERM, _reason(or_else=STOP))
     terminate()
 
 
 def _reason(or_else: Optional[int] = None) -> int:
-    found = or_else if _now[0] is None else _now[0]
+    found = or_else if _reasons.now is None else _reasons.now
     return OTHER if found is None else found
-
-
-def _while(owner: Any, name: str, reason: int) -> None:
-    """What is signalled within ``owner.name`` is for this reason, or that of a caller of it."""
-    original = getattr(owner, name)
-
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        outer = _now[0]
-        _now[0] = reason if outer is None else outer
-        try:
-            return original(*args, **kwargs)
-        finally:
-            _now[0] = outer
-
-    setattr(owner, name, call)
-
-
-def _before(owner: Any, name: str, first: Callable[..., None]) -> None:
-    """Has ``first`` called with the same arguments before ``owner.name``."""
-    original = getattr(owner, name)
-
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            first(*args, **kwargs)
-        except Exception:  # the master must go on, whatever is wrong with our record
-            pass
-        return original(*args, **kwargs)
-
-    setattr(owner, name, call)
-
-
-def _after(owner: Any, name: str, then: Callable[[Any, Any], None]) -> None:
-    """Has ``then(self, result)`` called whenever ``owner.name`` has returned."""
-    original = getattr(owner, name)
-
-    @functools.wraps(original)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, *args, **kwargs)
-        then(self, result)
-        return result
-
-    setattr(owner, name, call)

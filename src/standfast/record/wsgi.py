@@ -166,6 +166,10 @@ class _Request(Request):
 
     def follow(self, body: Any, environ: Any) -> Any:
         """What the server gets in place of ``body``: closing it closes the record."""
+        if not _has_chunks(type(body)):
+            self.sent = UNKNOWN
+            self.end()
+            return body
         if safely(_is_file, body, environ):
             # The server knows its own file wrapper and sends it without Python's help.
             self.sent = UNKNOWN
@@ -292,6 +296,14 @@ def _leave(streams: dict[int, Any], thread: int) -> None:
     earlier = streams.pop(thread, None)
     if earlier is not None and not earlier.is_fetched:
         earlier.end()
+
+
+def _has_chunks(kind: type) -> bool:
+    """False for what is no iterable, or whose items are no chunks: servers differ in what they
+    make of that, uWSGI sends bytes as they are."""
+    if kind is bytes or kind is str:
+        return False
+    return hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")
 
 
 def _is_file(body: Any, environ: dict[str, Any]) -> bool:

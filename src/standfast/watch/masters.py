@@ -14,7 +14,17 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, select, update
 
 from standfast.journal import identity
-from standfast.journal.format import RELOAD, SCALE, STOP, TIMEOUT, Exit, Signal
+from standfast.journal.format import (
+    APPLICATION,
+    FAILURE,
+    RECYCLE,
+    RELOAD,
+    SCALE,
+    STOP,
+    TIMEOUT,
+    Exit,
+    Signal,
+)
 from standfast.store import evidence
 from standfast.store.evidence import Fact, Source, add_facts
 from standfast.store.tables import incident, pending_exit, pending_signal, worker
@@ -30,11 +40,20 @@ _PENDING = (pending_exit, pending_signal)
 #: uvicorn starts a worker that cannot be loaded anew twice a second, for as long as it takes.
 _FAILURES_AN_HOUR = 100
 _HOUR_NS = 3_600_000_000_000
-_REASONS = {STOP: "stop", RELOAD: "reload", SCALE: "scale"}
+_REASONS = {
+    STOP: "stop",
+    RELOAD: "reload",
+    SCALE: "scale",
+    RECYCLE: "recycle",
+    FAILURE: "failure",
+    APPLICATION: "application",
+}
 _WORDS = {
     "stop": "as the server was told to stop",
     "reload": "as the server was told to reload",
     "scale": "as the server was told to do with fewer workers",
+    "recycle": "as it has served as many requests as the server's settings allow",
+    "failure": "as another worker had failed, and the server stops because of that",
     "other": "and does not say why",
 }
 
@@ -205,16 +224,26 @@ def _enter(connection: Connection, worker_id: int, reporter_id: int, word: Exit 
 
 
 def _signal_fact(connection: Connection, reporter_id: int, word: Signal) -> Fact:
-    master_pid = connection.execute(select(worker.c.pid).where(worker.c.id == reporter_id)).scalar()
-    data: dict[str, Any] = {"signal": signal_name(word.signal)}
-    words = f"the master (pid {master_pid}) sent {data['signal']} to its worker {word.pid}"
+    reporter_pid = connection.execute(
+        select(worker.c.pid).where(worker.c.id == reporter_id)
+    ).scalar()
+    data: dict[str, Any] = {"signal": signal_name(word.signal)} if word.signal else {}
     if word.timeout_ns is not None:
         data["timeout_s"] = word.timeout_ns / 1e9
+    words = f"the master (pid {reporter_pid}) sent {signal_name(word.signal)} to its worker"
+    words += f" {word.pid}"
     if word.reason == TIMEOUT:
         words += ", which had given no sign of life for longer than it may"
         words += f" ({data['timeout_s']:g} s)" if "timeout_s" in data else ""
         return Fact(evidence.TIMEOUT, Source.MASTER, word.wall_ns, words, data)
     data["reason"] = _REASONS.get(word.reason, "other")
+    if data["reason"] == "application":
+        data["sender_pid"] = reporter_pid
+        whom = "itself" if word.pid == reporter_pid else f"its parent {word.pid}"
+        words = f"the application's own code in process {reporter_pid} sent {data['signal']} to"
+        return Fact(evidence.MASTER_SIGNAL, Source.JOURNAL, word.wall_ns, f"{words} {whom}", data)
+    if not word.signal:
+        words = f"worker {word.pid} began to end by itself"
     words += f", {_WORDS[data['reason']]}"
     if "timeout_s" in data:
         words += f"; it had {data['timeout_s']:g} s to end by itself"

@@ -85,9 +85,9 @@ def serving(
             process.wait(PATIENCE_S)
 
 
-def standfast_run(journal: Path, command: Sequence[str | Path]) -> list[str]:
+def standfast_run(journal: Path, command: Sequence[str | Path], app: str = APP) -> list[str]:
     """The words that have ``command`` recorded."""
-    own = [BIN / "standfast", "run", "--app", APP, "--journal", journal, "--"]
+    own = [BIN / "standfast", "run", "--app", app, "--journal", journal, "--"]
     return [str(word) for word in (*own, *command)]
 
 

@@ -36,6 +36,13 @@ def child(words: str) -> int:
     return os.posix_spawn("/bin/sh", ["sh", "-c", words], os.environ)
 
 
+def worker(words: str) -> int:
+    """The same, of a child that the master has started to serve requests."""
+    pid = child(words)
+    children.add_worker(pid)
+    return pid
+
+
 def recorded(journal: Path) -> list[Exit | Signal]:
     """The exits and signals that were written down, in order."""
     found: list[Exit | Signal | None] = []
@@ -51,11 +58,11 @@ def test_the_status_of_a_child_is_what_the_system_says_and_is_written_down(
     journal: Path, code: int, words: str
 ) -> None:
     before = time.time_ns()
-    pid = child(words)
+    pid = worker(words)
     assert children.waitpid(pid, 0) == (pid, os_status(words))
     (dead,) = recorded(journal)
     assert isinstance(dead, Exit)
-    assert (dead.pid, dead.code, dead.worker) == (pid, code, False)
+    assert (dead.pid, dead.code, dead.worker) == (pid, code, True)
     assert before <= dead.wall_ns <= time.time_ns()
 
 
@@ -65,7 +72,7 @@ def os_status(words: str) -> int:
 
 
 def test_the_child_is_named_by_its_start_too(journal: Path) -> None:
-    pid = child("sleep 0.2")
+    pid = worker("sleep 0.2")
     ticks = identity.start_ticks(pid)
     assert ticks > 0
     children.waitpid(pid, 0)
@@ -74,7 +81,7 @@ def test_the_child_is_named_by_its_start_too(journal: Path) -> None:
 
 
 def test_a_master_that_does_not_want_to_wait_does_not(journal: Path) -> None:
-    pid = child("sleep 60")
+    pid = worker("sleep 60")
     assert children.waitpid(pid, os.WNOHANG) == (0, 0)
     assert recorded(journal) == []
     os.kill(pid, signal.SIGKILL)
@@ -83,7 +90,7 @@ def test_a_master_that_does_not_want_to_wait_does_not(journal: Path) -> None:
 
 
 def test_a_child_that_is_none_is_an_error_as_it_always_was(journal: Path) -> None:
-    pid = child("exit 0")
+    pid = worker("exit 0")
     children.waitpid(pid, 0)
     for options in (0, os.WNOHANG):
         with pytest.raises(ChildProcessError):
@@ -108,23 +115,44 @@ def test_only_the_module_that_is_watched_sees_the_change() -> None:
     assert module.os.path is os.path
 
 
+def test_what_is_put_into_os_later_is_what_the_watched_module_uses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = ModuleType("master")
+    children.watch_children(module)
+
+    def waits(pid: int, options: int) -> tuple[int, int]:
+        return pid, options
+
+    monkeypatch.setattr(os, "waitpid", waits)
+    monkeypatch.setattr(os, "fork", lambda: 7)
+    assert module.os.waitpid(5, 9) == (5, 9)
+    assert module.os.fork() == 7
+    monkeypatch.setattr(module.os, "waitpid", lambda pid, options: (1, 1))
+    assert os.waitpid(5, 9) == (1, 1)
+
+
+def test_a_child_that_serves_nothing_is_its_masters_affair(journal: Path) -> None:
+    pid = child("exit 3")
+    assert children.waitpid(pid, 0) == (pid, 3 << 8)
+    assert recorded(journal) == []
+
+
 def test_a_journal_that_cannot_be_written_keeps_no_master_from_its_children(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("STANDFAST_JOURNAL", "/dev/null/journal")
-    pid = child("exit 3")
+    pid = worker("exit 3")
     assert children.waitpid(pid, 0) == (pid, 3 << 8)
-    pid = child("sleep 60")
-    children.workers.add(pid)
+    pid = worker("sleep 60")
     children.note_signal(pid, signal.SIGKILL, TIMEOUT)
     os.kill(pid, signal.SIGKILL)
     assert children.waitpid(pid, 0) == (pid, signal.SIGKILL)
 
 
 def test_a_signal_to_a_worker_is_written_down_once_and_its_death_after_it(journal: Path) -> None:
-    pid = child("sleep 60")
+    pid = worker("sleep 60")
     ticks = identity.start_ticks(pid)
-    children.workers.add(pid)
     for _ in range(3):
         children.note_signal(pid, signal.SIGABRT, TIMEOUT, 30.0)
     assert children.reason_before(pid) == TIMEOUT
@@ -141,9 +169,8 @@ def test_a_signal_to_a_worker_is_written_down_once_and_its_death_after_it(journa
 
 
 def test_a_signal_to_a_worker_that_has_died_by_itself_is_not_its_reason(journal: Path) -> None:
-    pid = child("exit 3")
+    pid = worker("exit 3")
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    children.workers.add(pid)
     children.note_signal(pid, signal.SIGKILL, TIMEOUT)
     children.waitpid(pid, 0)
     (dead,) = recorded(journal)
@@ -162,8 +189,8 @@ def test_a_signal_to_a_child_that_is_no_worker_is_its_masters_affair(journal: Pa
 MULTIPROCESSING = """
 import multiprocessing, multiprocessing.popen_fork, os, signal, sys
 if sys.argv[1] == "watched":
-    from standfast.record.children import watch_children
-    watch_children(multiprocessing.popen_fork)
+    from standfast.record.children import watch_multiprocessing
+    watch_multiprocessing(multiprocessing.popen_fork)
 def end(code):
     if code < 0:
         os.kill(os.getpid(), -code)
@@ -205,7 +232,7 @@ def fork(code):
     if pid == 0:
         assert not children.workers, "a child has no children yet"
         os.kill(os.getpid(), -code) if code < 0 else os._exit(code)
-    children.workers.add(pid)
+    children.add_worker(pid)
     return pid
 codes = {fork(code): code for code in (0, 4, -signal.SIGKILL)}
 for pid in codes:

@@ -7,15 +7,17 @@ the server wraps around it by itself, so that the client's address is the connec
 
 from __future__ import annotations
 
-import functools
+import inspect
 import os
 import sys
 from types import ModuleType
 from typing import Any, Callable
 
-from ..children import watch_children
-from ..errors import serving, stack_of
+from .. import recycling
+from ..children import watch_multiprocessing
+from ..errors import safely, serving, stack_of
 from ..masters import watch_gunicorn, watch_hypercorn, watch_uvicorn
+from ..wrapping import after
 from .imports import when_imported
 
 
@@ -41,6 +43,11 @@ def recorded_asgi(app: Any, server: str) -> Any:
 
 def _recorded(recorder: Any, app: Any, server: str) -> Any:
     reached()
+    wrapped = safely(_wrapped, recorder, app, server)
+    return app if wrapped is None else wrapped
+
+
+def _wrapped(recorder: Any, app: Any, server: str) -> Any:
     if _has_recorder(app):
         return app
     wrapped = recorder(app)
@@ -53,13 +60,16 @@ def _has_recorder(app: Any) -> bool:
 
     Two recorders of one kind find each other by themselves; this is for a WSGI application
     that was wrapped by hand and is served through an ASGI server's adapter.
+
+    The application is looked at without a line of its own being run: it may be a stand-in that
+    loads the real one at its first use, or that raises for what it does not know.
     """
     from .. import asgi, wsgi
 
     for _ in range(8):
-        if isinstance(app, (wsgi.Recorder, asgi.Recorder)):
+        if issubclass(type(app), (wsgi.Recorder, asgi.Recorder)):
             return True
-        app = getattr(app, "app", None)
+        app = inspect.getattr_static(app, "app", None)
     return False
 
 
@@ -73,19 +83,6 @@ def reached() -> None:
             pass  # another worker was first
 
 
-def _after(owner: Any, method: str, then: Callable[[Any], None]) -> None:
-    """Has ``then(self)`` called whenever ``owner.method`` has returned."""
-    original = getattr(owner, method)
-
-    @functools.wraps(original)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, *args, **kwargs)
-        then(self)
-        return result
-
-    setattr(owner, method, call)
-
-
 def _version(module: ModuleType) -> str:
     from importlib import metadata
 
@@ -97,20 +94,49 @@ def _version(module: ModuleType) -> str:
 
 
 def _gunicorn(module: ModuleType) -> None:
-    def then(worker: Any) -> None:
-        # Workers of other servers only borrow gunicorn's loading; those servers are known too.
-        bases = {base.__module__.partition(".")[0] for base in type(worker).__mro__}
-        if bases <= {"gunicorn", "builtins", "gevent"} and "Tornado" not in type(worker).__name__:
-            worker.wsgi = recorded_wsgi(worker.wsgi, f"{_version(module)} {type(worker).__name__}")
+    """Every worker, also of a class that replaces ``load_wsgi`` and does not call its base's."""
 
-    _after(module.Worker, "load_wsgi", then)
+    def made(worker: Any, _: None) -> None:
+        # On the object: from which class it has the method does not matter then.
+        loads, version = worker.load_wsgi, _version(module)
+
+        def loading() -> None:
+            loads()
+            safely(_gunicorn_loaded, worker, f"{version} {type(worker).__name__}")
+            safely(recycling.watch_gunicorn, module.Worker, worker)
+
+        worker.load_wsgi = loading
+
+    after(module.Worker, "__init__", made)
 
 
-def _gunicorn_asgi(module: ModuleType) -> None:
-    def then(worker: Any) -> None:
-        worker.asgi = recorded_asgi(worker.asgi, f"{_version(module)} {type(worker).__name__}")
+def _gunicorn_loaded(worker: Any, server: str) -> None:
+    serves = gunicorn_serves(type(worker))
+    if serves == "asgi":
+        worker.asgi = recorded_asgi(worker.asgi, server)
+    elif serves == "wsgi" and not _comes_from("tornado", type(worker.wsgi)):
+        worker.wsgi = recorded_wsgi(worker.wsgi, server)
 
-    _after(module.ASGIWorker, "load_wsgi", then)
+
+#: gunicorn's own classes of worker. Those of other servers only borrow its loading; uvicorn, if
+#: it is that, is met by itself.
+_GUNICORN_WORKERS = {
+    "gunicorn.workers.sync.SyncWorker": "wsgi",
+    "gunicorn.workers.gthread.ThreadWorker": "wsgi",
+    "gunicorn.workers.base_async.AsyncWorker": "wsgi",
+    "gunicorn.workers.gtornado.TornadoWorker": "wsgi",  # or an application of Tornado's own
+    "gunicorn.workers.gasgi.ASGIWorker": "asgi",
+}
+
+
+def gunicorn_serves(worker: type) -> str:
+    """What kind of application a class of gunicorn worker calls by itself: wsgi, asgi or none."""
+    names = (f"{base.__module__}.{base.__name__}" for base in worker.__mro__)
+    return next((_GUNICORN_WORKERS[name] for name in names if name in _GUNICORN_WORKERS), "")
+
+
+def _comes_from(package: str, kind: type) -> bool:
+    return package in {base.__module__.partition(".")[0] for base in kind.__mro__}
 
 
 def _uvicorn(module: ModuleType) -> None:
@@ -122,72 +148,74 @@ def _uvicorn(module: ModuleType) -> None:
         app = recorded_wsgi(app, _version(module))
         return adapter(app, *args, **kwargs)
 
-    def then(config: Any) -> None:
+    def then(config: Any, _: Any) -> None:
         config.loaded_app = recorded_asgi(config.loaded_app, _version(module))
 
     module.WSGIMiddleware = adapted  # type: ignore[attr-defined]
-    _after(module.Config, "load", then)
+    after(module.Config, "load", then)
 
 
 def _hypercorn(module: ModuleType) -> None:
-    def then_asgi(wrapper: Any) -> None:
+    def then_asgi(wrapper: Any, _: None) -> None:
         wrapper.app = recorded_asgi(wrapper.app, _version(module))
 
-    def then_wsgi(wrapper: Any) -> None:
+    def then_wsgi(wrapper: Any, _: None) -> None:
         wrapper.app = recorded_wsgi(wrapper.app, _version(module))
 
-    _after(module.ASGIWrapper, "__init__", then_asgi)
-    _after(module.WSGIWrapper, "__init__", then_wsgi)
+    after(module.ASGIWrapper, "__init__", then_asgi)
+    after(module.WSGIWrapper, "__init__", then_wsgi)
 
 
 def _waitress(module: ModuleType) -> None:
-    def then(server: Any) -> None:
+    def then(server: Any, _: None) -> None:
         server.application = recorded_wsgi(server.application, _version(module))
 
-    _after(module.BaseWSGIServer, "__init__", then)
+    after(module.BaseWSGIServer, "__init__", then)
 
 
 def _werkzeug(module: ModuleType) -> None:
-    def then(server: Any) -> None:
+    def then(server: Any, _: None) -> None:
         server.app = recorded_wsgi(server.app, _version(module))
 
-    _after(module.BaseWSGIServer, "__init__", then)
+    after(module.BaseWSGIServer, "__init__", then)
 
 
 def _werkzeug_debugger(module: ModuleType) -> None:
     """It catches what escapes the application, and logs nothing."""
 
-    def then(_: Any) -> None:
+    def then(_: Any, __: None) -> None:
         error, request = sys.exc_info()[1], serving()
         if error is not None and request is not None:
             request.note(stack_of(error))
 
-    _after(getattr(module, "DebugTraceback", None) or module.Traceback, "__init__", then)
+    after(getattr(module, "DebugTraceback", None) or module.Traceback, "__init__", then)
 
 
 def _wsgiref(module: ModuleType) -> None:
     """The standard library's server, and Django's ``runserver`` which is built on it."""
 
-    def then(server: Any) -> None:
+    def then(server: Any, _: None) -> None:
         if server.application is not None:
             name = type(server).__module__.partition(".")[0]
             server.application = recorded_wsgi(server.application, name)
 
-    _after(module.WSGIServer, "set_app", then)
+    after(module.WSGIServer, "set_app", then)
 
 
 _ACTIONS: dict[str, Callable[[ModuleType], None]] = {
     "gunicorn.workers.base": _gunicorn,
-    "gunicorn.workers.gasgi": _gunicorn_asgi,
     "uvicorn.config": _uvicorn,
     "hypercorn.app_wrappers": _hypercorn,
     "waitress.server": _waitress,
     "werkzeug.serving": _werkzeug,
     "werkzeug.debug.tbtools": _werkzeug_debugger,
     "wsgiref.simple_server": _wsgiref,
+    "uvicorn.server": recycling.watch_uvicorn,
+    "hypercorn.asyncio.worker_context": recycling.watch_hypercorn,
+    "hypercorn.trio.worker_context": recycling.watch_hypercorn,
     # The masters that start workers, signal them and are told how they died.
     "gunicorn.arbiter": watch_gunicorn,
     "uvicorn.supervisors.multiprocess": watch_uvicorn,
     "hypercorn.run": watch_hypercorn,
-    "multiprocessing.popen_fork": watch_children,
+    "multiprocessing.popen_fork": watch_multiprocessing,
 }

@@ -14,6 +14,8 @@ from _thread import get_ident
 from types import FrameType
 from typing import Any, Optional
 
+from ..errors import safely
+
 #: An application that takes longer than this to load is served unrecorded.
 _PATIENCE_S = 120.0
 #: What faulthandler writes a traceback for; SIGABRT gets through by itself.
@@ -35,17 +37,24 @@ class _Loading:
         self._until = time.monotonic() + _PATIENCE_S
 
     def look(self, frame: FrameType, event: str, argument: Any) -> None:
-        if event != "return" or frame.f_code.co_name != "<module>":
-            if time.monotonic() > self._until:
+        """The profile function: what it raised would be raised in the application."""
+        try:
+            if self._is_over(frame, event):
                 sys.setprofile(None)
-            return
+        except Exception:  # the application is served unrecorded
+            sys.setprofile(None)
+
+    def _is_over(self, frame: FrameType, event: str) -> bool:
+        if event != "return" or frame.f_code.co_name != "<module>":
+            return time.monotonic() > self._until
         try:
             import uwsgi
         except ImportError:
-            return  # Python itself is still starting
-        for target, name in _targets(uwsgi.opt):
-            if _is(frame, target) and _wrap(frame.f_globals, name, uwsgi.version):
-                sys.setprofile(None)
+            return False  # Python itself is still starting
+        return any(
+            _is(frame, target) and _wrap(frame.f_globals, name, uwsgi.version)
+            for target, name in _targets(uwsgi.opt)
+        )
 
 
 def _targets(options: dict[str, Any]) -> list[tuple[str, str]]:
@@ -98,5 +107,5 @@ class _Heard:
         thread = get_ident()
         if thread not in self._threads:
             self._threads.add(thread)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _FAULTS)
+            safely(signal.pthread_sigmask, signal.SIG_UNBLOCK, _FAULTS)
         return self.app(environ, start_response)
