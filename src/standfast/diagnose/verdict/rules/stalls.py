@@ -10,9 +10,10 @@ from standfast.store import evidence
 
 #: Busy is a thread that computes, idle one that waits; in processors.
 BUSY, IDLE = 0.5, 0.2
-#: One that used so many seconds of processor time in the requests that were open has computed,
-#: however small its share of a crowded machine was; and so much of its fair share.
-BURNED_S, FAIR = 5.0, 0.5
+#: One that used so many seconds of processor time in the requests that were open, or so large a
+#: part of its time-out, has computed, however small its share of a crowded machine was; and so
+#: much of its fair share.
+BURNED_S, BURNED_PART, FAIR = 5.0, 1 / 3, 0.5
 
 
 class Stall(NamedTuple):
@@ -63,8 +64,10 @@ def _computed(seen: Readings, busy: float) -> bool:
         for fact in seen.near(evidence.LOAD)
         if (load := number(fact.data, "load_1m")) and load > 0
     ]
-    fair = min([1.0, *crowds])
-    return busy >= FAIR * fair and busy > IDLE / 2 and (seen.burned_s or 0.0) >= BURNED_S
+    limits = [s for f in seen.case.all(evidence.TIMEOUT) if (s := number(f.data, "timeout_s"))]
+    enough_s = min([BURNED_S, *[BURNED_PART * max(limit, 1.0) for limit in limits]])
+    is_fair = busy >= FAIR * min([1.0, *crowds])
+    return is_fair and busy > IDLE / 2 and (seen.burned_s or 0.0) >= enough_s
 
 
 #: The machine is overloaded when this share of time was stolen, or this many processes per
