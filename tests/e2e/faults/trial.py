@@ -78,8 +78,9 @@ def bring_about(fault: Fault, folder: Path) -> Outcome:
         fault.do(stage)
         stage.until(stage.incidents)
         give_up = time.monotonic() + PATIENCE_S
-        while not _outcome(house, fault, folder).is_right_cause(fault):
-            if time.monotonic() > give_up:
+        while time.monotonic() < give_up:
+            said = _outcome(house, fault, folder)
+            if said.is_right_cause(fault) and said.is_right_culprit(fault, folder):
                 break
             stage.watch(0.2)
         stage.watch(AFTERWARDS_S)

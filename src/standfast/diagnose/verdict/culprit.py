@@ -100,10 +100,10 @@ def _stuck(seen: Readings) -> Unfinished | None:
     case = seen.case
     named = {str(fact.data.get("request_id")) for fact in case.all(evidence.HANG)} - {"None"}
     found = [one for one in case.requests if one.name in named]
-    if len(found) > 1 or (not found and any(stack.slots for stack in seen.stacks)):
-        # Many may wait for the one that runs: with one thread for all, that is the one in view.
-        running = [one for one in (found or case.requests) if _runs(seen, one)]
-        found = running or found
+    threads = {one.thread for one in found or case.requests} - {0}
+    if any(stack.slots and stack.thread in threads for stack in seen.stacks):
+        # All wait for the one that runs in the thread that they share, and that is in view.
+        return _only([one for one in case.requests if _runs(seen, one)])
     if not found:
         threads = {number(f.data, "thread") for f in case.all(evidence.STACK)} - {None, 0}
         found = [one for one in case.requests if one.thread in threads]

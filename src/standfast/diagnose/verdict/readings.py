@@ -221,6 +221,10 @@ class Readings:
         requests = [r for r in self.case.requests if r.name in hanging] or self.case.requests
         found = [stack for r in requests if (stack := self.stack_of(r)) is not None]
         if not found:
+            # They wait for another request, which holds the thread that they share.
+            shared = {request.thread for request in requests} - {0}
+            found = [s for s in self.stacks if s.slots and s.thread in shared]
+        if not found:
             chosen = {number(stack.fact.data, "thread") for stack in self.stacks} - {None, 0}
             found = [s for s in self.stacks if s.thread in chosen or s.is_current]
         if not found and len(self.stacks) == 1:

@@ -97,11 +97,14 @@ def judge(case: Case) -> Verdict:
     """The verdict on one incident. Never raises for what the facts say."""
     seen = Readings(case)
     found = findings(case)
-    stall = _weigh([one for one in found if one.explains is Explains.STALL])
-    end = _weigh([one for one in found if one.explains is Explains.END])
+    stall = _weigh([one for one in found if _stalls(one)])
+    end = _weigh([one for one in found if not _stalls(one)])
     chosen, besides = _in_order(stall, end)
     if chosen is None:
         return _undetermined(case, found)
+    if stall is None:
+        # Rivals that could not be told apart are no reason to forget that it had stopped answering.
+        besides += [_instead(one, "Before that, it may have been") for one in found if _stalls(one)]
     cause = chosen.finding.cause
     supports = [*chosen.finding.supports, *besides, *_around(case)]
     if cause.party == UNDETERMINED:
@@ -184,9 +187,13 @@ def _around(case: Case) -> list[str]:
     return said
 
 
-def _instead(finding: Finding) -> str:
+def _stalls(finding: Finding) -> bool:
+    return finding.explains is Explains.STALL
+
+
+def _instead(finding: Finding, words: str = "It may instead have been") -> str:
     reason = finding.supports[0] if finding.supports else ""
-    return f"It may have been {finding.cause.name} instead: {reason}".rstrip(": ")
+    return f"{words} {finding.cause.name}: {reason}".rstrip(": ")
 
 
 def _undetermined(case: Case, found: Sequence[Finding]) -> Verdict:

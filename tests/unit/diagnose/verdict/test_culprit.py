@@ -76,6 +76,17 @@ def test_of_many_that_hang_in_one_thread_the_one_that_runs_is_named() -> None:
     assert any("spin (/srv/shop/views.py:9)" in words for words in judge(seen).supports)
 
 
+def test_one_that_waits_for_another_in_its_thread_is_not_named() -> None:
+    """The one that runs has not been open for long enough yet to count as hanging."""
+    frames = [["spin", "/srv/shop/views.py", 9]]
+    threads = [{"thread": 0x7F01, "slots": [7], "frames": frames, "active": True, "gil": True}]
+    waits = request("/waits", thread=0x7F01, number=1, seq=1, age_s=90)
+    facts = (c.hung(request_id="abc-1"), c.curve(busy=1.0), c.stack("", threads=threads))
+    bystander = request("/other", thread=0x7F01, number=2, seq=2)
+    verdict = judge(case(*facts, requests=(waits, bystander), kind="hang"))
+    assert (verdict.cause.name, *named(verdict)) == ("app_hang", None, None)
+
+
 @pytest.mark.parametrize(
     ("facts", "probability"),
     [

@@ -11,7 +11,8 @@ from standfast.store import evidence
 #: Busy is a thread that computes, idle one that waits; in processors.
 BUSY, IDLE = 0.5, 0.2
 #: One that used so many seconds of processor time in the requests that were open, or so large a
-#: part of its time-out, has computed, however small its share of a crowded machine was; and so
+#: part of its time-out or of the hang, has computed, however small its share of a crowded machine
+#: was; and so
 #: much of its fair share.
 BURNED_S, BURNED_PART, FAIR = 5.0, 1 / 3, 0.5
 
@@ -65,6 +66,7 @@ def _computed(seen: Readings, busy: float) -> bool:
         if (load := number(fact.data, "load_1m")) and load > 0
     ]
     limits = [s for f in seen.case.all(evidence.TIMEOUT) if (s := number(f.data, "timeout_s"))]
+    limits += [s for f in seen.hangs if (s := number(f.data, "age_s"))]
     enough_s = min([BURNED_S, *[BURNED_PART * max(limit, 1.0) for limit in limits]])
     is_fair = busy >= FAIR * min([1.0, *crowds])
     return is_fair and busy > IDLE / 2 and (seen.burned_s or 0.0) >= enough_s
