@@ -16,7 +16,7 @@ COMPILE := .venv-pins/bin/uv pip compile --quiet --no-config --upgrade --univers
 SYSTEM := chromium debootstrap iproute2 mariadb-client mariadb-server-core nftables openssh-client strace \
 	systemd-container uwsgi-core uwsgi-plugin-python3
 
-.PHONY: help venv system demo test bench lint format pins clean
+.PHONY: help venv system demo test wheel bench lint format pins clean
 
 help: ## List what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -36,6 +36,11 @@ demo: venv ## A shop with a bug, real traffic, and what Standfast says about it
 
 test: venv system ## Run all tests
 	$(BIN)/pytest
+
+wheel: venv ## Build dist/standfast-VERSION-py3-none-any.whl, to install elsewhere
+	$(BIN)/python -m pip --disable-pip-version-check --no-input wheel --quiet --no-deps \
+		--no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
 
 bench: venv system .venv-bench/.installed ## Measure the cost per request beside other tools
 	$(BIN)/python -m benchmarks

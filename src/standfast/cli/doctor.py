@@ -17,6 +17,11 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "with status 1 when something is not as it should be.",
     )
     parser.add_argument("--json", action="store_true", help="a list of findings for programs")
+    parser.add_argument(
+        "--user", metavar="NAME",
+        help="whom the application runs as: may it record there? (root looks by itself for those"
+        " that run)",
+    )  # fmt: skip
     options.add_settings(parser, "journal", "store")
 
 
@@ -25,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from standfast.watch.checkup import OK, check
 
     settings = options.settings(arguments)
-    findings = check(settings.journal, settings.store)
+    findings = check(settings.journal, settings.store, arguments.user)
     if arguments.json:
         print(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:

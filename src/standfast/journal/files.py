@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from urllib.parse import quote
 
 from .identity import Identity, worker_uid
@@ -14,7 +15,42 @@ SUFFIX = ".journal"
 FAULT_SUFFIX = ".fault"
 #: Written by earlier versions, and deleted with the worker's other files.
 OLD_STACK_SUFFIX = ".stack"
+#: Where journals lie that root's watcher reads.
+SHARED_FOLDER = "/var/lib/standfast/journal"
 _SEGMENT_NAME = re.compile(r"(?P<uid>[0-9]+-[0-9a-f]{8})\.(?P<number>[0-9]{6,})\.journal")
+
+
+def make_folder(folder: str, for_all: bool = False) -> None:
+    """Makes the folder of the journals, where it is not there, for this user alone.
+
+    With ``for_all``, or where it is root's usual one, root makes it as /tmp is: each user's
+    application makes a folder of its own in it, which no other user may remove. Changes the umask
+    for a moment, so it is not for a process with threads. Raises OSError.
+    """
+    if os.path.isdir(folder):
+        return
+    if os.geteuid() != 0 or not (for_all or folder == SHARED_FOLDER):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        return
+    before = os.umask(0o022)
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
+        os.umask(0)
+        os.mkdir(folder, 0o1777)
+    except FileExistsError:
+        if not os.path.isdir(folder):
+            raise
+    finally:
+        os.umask(before)
+
+
+def _is_for_all(folder: str) -> bool:
+    try:
+        status = os.lstat(folder)
+    except OSError:
+        return False
+    shared = stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and status.st_mode & stat.S_ISVTX
+    return bool(shared) and os.access(folder, os.W_OK | os.X_OK)
 
 
 def app_folder(journal: str, app: str) -> str:
@@ -88,11 +124,15 @@ def create(folder: str, name: str, head: bytes, size: int) -> int:
 
 
 def default_folder() -> str:
-    """Where journals lie when nobody says otherwise: STANDFAST_JOURNAL, or the user's own place."""
+    """Where journals lie when nobody says otherwise.
+
+    That is STANDFAST_JOURNAL, or the folder that root's watcher has made for all users, or where
+    there is none the user's own.
+    """
     chosen = os.environ.get("STANDFAST_JOURNAL")
     if chosen:
         return chosen
-    if os.getuid() == 0:
-        return "/var/lib/standfast/journal"
+    if os.getuid() == 0 or _is_for_all(SHARED_FOLDER):
+        return SHARED_FOLDER
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(state, "standfast", "journal")

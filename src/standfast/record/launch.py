@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from ..journal.files import make_folder
+
 #: How long a command may take before it is said that no known server was met, in seconds;
 #: STANDFAST_PATIENCE_S overrides it, so that tests need not take a minute.
 PATIENCE_S = 60.0
@@ -37,7 +39,7 @@ def launch(command: Sequence[str], variables: Mapping[str, str], journal: str) -
 def _leave(mark: str) -> bool:
     """Makes the file that the hook removes when it meets a server; False where it cannot."""
     try:
-        os.makedirs(os.path.dirname(mark), mode=0o700, exist_ok=True)
+        make_folder(os.path.dirname(mark))
         os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
     except OSError as error:
         print(

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from standfast.errors import StandfastError
+from standfast.journal.files import make_folder
 
-_NAME = ".watch.lock"
+LOCK_NAME = ".watch.lock"
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -39,13 +40,13 @@ def watching(journal: str) -> Iterator[Callable[[], None]]:
 class _Lock:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._path = folder / _NAME
+        self._path = folder / LOCK_NAME
         self._fd = -1
 
     def take(self) -> None:
         """Makes the file, if it is not there, and locks it."""
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(str(self._folder), for_all=True)
             fd = self._open()
         except OSError as error:
             raise StandfastError(
@@ -106,7 +107,7 @@ class _Lock:
                 return fd  # a watcher of an earlier version
             os.close(fd)
             self._path.unlink(missing_ok=True)
-        raise FileExistsError(17, f"{_NAME} is made by others again and again")
+        raise FileExistsError(17, f"{LOCK_NAME} is made by others again and again")
 
     def _is_trusted(self, status: os.stat_result) -> bool:
         return (
@@ -119,7 +120,7 @@ class _Lock:
 
 def is_watched(journal: str) -> int | None:
     """The pid of the folder's watcher; 0 where there is one that has not said, None for none."""
-    path = Path(journal, _NAME)
+    path = Path(journal, LOCK_NAME)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except PermissionError:

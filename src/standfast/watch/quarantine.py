@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -84,14 +85,20 @@ def set_aside(journal: str) -> list[SetAside]:
     Raises PermissionError where this user may not know.
     """
     try:
-        fd = os.open(Path(journal, _NAME), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        # Without waiting: it may be a FIFO.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(Path(journal, _NAME), flags)
     except PermissionError:
         raise
     except OSError:
         return []
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        return []
     with os.fdopen(fd, "rb") as file:
         # In a folder for several users, anybody may make a file of this name.
-        if os.fstat(fd).st_uid not in (0, os.geteuid(), Path(journal).stat().st_uid):
+        if status.st_uid not in (0, os.geteuid(), Path(journal).stat().st_uid):
             return []
         try:
             return [SetAside(str(path), str(why)) for path, why in json.loads(file.read())]

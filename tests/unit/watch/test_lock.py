@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -57,9 +58,10 @@ def test_asking_does_not_keep_a_watcher_out(tmp_path: Path) -> None:
         child.kill()
 
 
-def test_the_folder_is_made_for_its_owner(tmp_path: Path) -> None:
+def test_the_folder_is_made_for_its_owner_and_by_root_for_all_applications(tmp_path: Path) -> None:
     with watching(str(tmp_path / "state" / "journal")):
-        assert (tmp_path / "state" / "journal").stat().st_mode & 0o077 == 0
+        made = stat.S_IMODE((tmp_path / "state" / "journal").stat().st_mode)
+        assert made == (0o1777 if os.geteuid() == 0 else 0o700)
 
 
 def test_a_folder_that_cannot_be_used_is_named_with_a_remedy(tmp_path: Path) -> None:
