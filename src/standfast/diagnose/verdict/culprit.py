@@ -100,8 +100,8 @@ def _stuck(seen: Readings) -> Unfinished | None:
     case = seen.case
     named = {str(fact.data.get("request_id")) for fact in case.all(evidence.HANG)} - {"None"}
     found = [one for one in case.requests if one.name in named]
-    threads = {one.thread for one in found or case.requests} - {0}
-    if any(stack.slots and stack.thread in threads for stack in seen.stacks):
+    shared = {one.thread for one in found or case.requests} - {0}
+    if any(stack.slots and stack.thread in shared for stack in seen.stacks):
         # All wait for the one that runs in the thread that they share, and that is in view.
         return _only([one for one in case.requests if _runs(seen, one)])
     if not found:

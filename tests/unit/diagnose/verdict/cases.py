@@ -153,6 +153,16 @@ def stack(words: str, **data: Any) -> Fact:
     return fact(evidence.STACK, Source.PY_SPY, words, **data)
 
 
+def client_wait(part: str) -> Fact:
+    words = f"the server waits for the client to send the {part} of its request"
+    return fact(evidence.CLIENT_WAIT, Source.PY_SPY, words, part=part, server="gunicorn")
+
+
+def loop_wait() -> Fact:
+    words = "the event loop (asyncio) waits for anything to happen"
+    return fact(evidence.LOOP_WAIT, Source.PY_SPY, words, loop="asyncio", request_ids=[])
+
+
 LOCKED = """Thread 0x7F01 (idle): "ThreadPoolExecutor-0_0"
     acquire (threading.py:327)
     transfer (shop.py:44)

@@ -89,6 +89,13 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "hypercorn stops its workers because one crashed": (
         case(c.ended("SIGTERM"), c.order("stop"), server="hypercorn/0.17",
              siblings=(c.sibling("SIGSEGV"),)), "server_shutdown", 0.0),
+    "the server says that it stops because another worker failed": (
+        case(c.ended("SIGTERM"), c.order("failure"), server="hypercorn/0.17"),
+        "server_shutdown", 0.0),
+    "the application sends SIGTERM to itself": (
+        case(c.ended("SIGTERM"), c.order("application")), "app_exit", 0.9),
+    "the application sends SIGKILL to itself": (
+        case(c.ended("SIGKILL"), c.order("application", "SIGKILL"), c.curve()), "app_exit", 0.9),
     "a deploy of hypercorn while another worker crashes": (
         case(c.ended("SIGTERM"), c.order("stop"), c.service("stop"), server="hypercorn/0.17",
              siblings=(c.sibling("SIGSEGV"),)), "operator_stop", 0.99),
@@ -140,6 +147,11 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "nothing in flight, and who knows what was recorded": (
         case(c.ended("SIGKILL"), c.timed_out(), requests=(), recorded=False),
         "app_timeout", 0.9),
+    "a slow upload, as the watcher has seen it": (
+        case(c.ended("SIGKILL"), c.timed_out(), c.curve(busy=0.0), c.client_wait("body")),
+        "client_slow", 0.9),
+    "a coroutine waits, and holds up nobody": (
+        case(c.hung(), c.curve(busy=0.0), c.loop_wait(), kind="hang"), "app_hang", 0.75),
     "a slow upload": (
         case(c.ended("SIGKILL"), c.timed_out(), c.stack(c.UPLOAD)), "client_slow", 0.9),
     "the application's own code between two requests": (

@@ -119,19 +119,23 @@ def ended_itself(seen: Readings) -> Finding | None:
     """app_exit: SystemExit of the application's own, or an exit code that nobody asked for."""
     code = seen.end.exit_code
     torn = [one for one in seen.torn if one.by_itself]
-    if code is None and not torn:
+    orders = seen.case.all(evidence.MASTER_SIGNAL)
+    sent = [fact for fact in orders if text(fact.data, "reason") == "application"]
+    if code is None and not torn and not sent:
         return None
     if seen.stalled or seen.case.first(evidence.START_FAILURE):
         return None
-    if len(torn) < len(seen.torn) and not torn:
+    if seen.torn and not torn and not sent:
         return None  # something else ended its requests: the server, or a signal
-    asked = [cite(f) for f in seen.case.all(evidence.MASTER_SIGNAL, evidence.SERVICE)]
+    asked = [cite(f) for f in [*orders, *seen.case.all(evidence.SERVICE)] if f not in sent]
     parents = seen.case.all(evidence.PARENT_EXIT)
     asked += [cite(f) for f in parents if (number(f.data, "before_s") or 0.0) > 0]
-    if asked and code in ORDERLY_CODES and not torn:
+    if asked and code in ORDERLY_CODES and not torn and not sent:
         return None
     outside = explained_by_platform(seen)
-    if torn:
+    if sent:
+        strength = STRONG
+    elif torn:
         # Where the exit is not known, the worker may have outlived the exception.
         strength = CERTAIN if code is not None else STRONG
     elif outside or not code:
@@ -146,13 +150,16 @@ def ended_itself(seen: Readings) -> Finding | None:
         for one in torn[:1]
         if one.raised is not None
     ]
-    supports += agreeing(seen, (), None)
-    if seen.case.requests and not torn:
+    supports += [cite(fact) for fact in sent]
+    signals = {text(fact.data, "signal") or "" for fact in sent}
+    supports += agreeing(seen, signals, None)
+    if seen.case.requests and not torn and not sent:
         supports.append("It ended while requests were in flight, and no order to end was seen.")
     supports += [
         f"{cite(f)} That was after the worker's own end." for f in parents if _came_after(f)
     ]
-    return finding("app_exit", strength, supports, misfits(seen, (), None) + asked + outside)
+    contradicts = misfits(seen, signals, None) + asked + outside
+    return finding("app_exit", strength, supports, contradicts)
 
 
 def _came_after(fact: Fact) -> bool:

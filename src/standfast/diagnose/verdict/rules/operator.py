@@ -48,23 +48,28 @@ def _ended_by_server(seen: Readings) -> Finding | None:
 
 def consequence(seen: Readings) -> Finding | None:
     """server_shutdown: the server stopped its workers because another of them had died."""
+    failed = _orders(seen, ("failure",))
     first = next(iter(seen.case.siblings), None)
-    told = _orders(seen, ("stop",))
-    gives_up = seen.case.server.lower().startswith("hypercorn") or (
-        # gunicorn takes these for a worker that cannot start, and stops.
-        first is not None and first.exit_code in (3, 4)
-    )
-    if first is None or not gives_up or seen.near(evidence.SERVICE) or seen.end.signal in FATAL:
+    if seen.near(evidence.SERVICE) or seen.end.signal in FATAL:
         return None
-    if not told and seen.end.signal not in STOPPING:
-        return None
-    seconds = max(seen.case.died_ns - first.died_ns, 0) / 1e9
-    supports = [
-        f"Another worker of this server, process {first.pid}, had ended with {first.end}"
-        f" {seconds:.1f} s before (store).",
-        *[cite(fact) for fact in told],
-        *agreeing(seen, _STOPPED, ORDERLY_CODES),
-    ]
+    supports = [cite(fact) for fact in failed]
+    if first is not None:
+        seconds = max(seen.case.died_ns - first.died_ns, 0) / 1e9
+        supports.append(
+            f"Another worker of this application, process {first.pid}, had ended with {first.end}"
+            f" {seconds:.1f} s before (store)."
+        )
+    if not failed:
+        told = _orders(seen, ("stop",))
+        gives_up = first is not None and (
+            seen.case.server.lower().startswith("hypercorn")
+            # gunicorn takes these for a worker that cannot start, and stops.
+            or first.exit_code in (3, 4)
+        )
+        if not gives_up or not (told or seen.end.signal in STOPPING):
+            return None
+        supports += [cite(fact) for fact in told]
+    supports += agreeing(seen, _STOPPED, ORDERLY_CODES)
     return finding("server_shutdown", STRONG, supports)
 
 
@@ -86,6 +91,8 @@ def stop(seen: Readings) -> Finding | None:
 def _stop_unannounced(seen: Readings) -> Finding | None:
     """The signal by which services are told to stop, or a master that ended in order as well."""
     parents = [fact for fact in _parents(seen) if _ended_in_order(fact)]
+    if _orders(seen, ("application",)):
+        return None
     in_order = seen.end.signal in STOPPING or (parents and seen.end.exit_code in ORDERLY_CODES)
     if not in_order or _orders(seen, _RELOADS):
         return None

@@ -12,9 +12,10 @@ from standfast.store import evidence
 BUSY, IDLE = 0.5, 0.2
 #: One that used so many seconds of processor time in the requests that were open, or so large a
 #: part of its time-out or of the hang, has computed, however small its share of a crowded machine
-#: was; and so
-#: much of its fair share.
+#: was; and so much of its fair share.
 BURNED_S, BURNED_PART, FAIR = 5.0, 1 / 3, 0.5
+#: So many facts of one kind are quoted.
+_MOST_WAITS = 3
 
 
 class Stall(NamedTuple):
@@ -41,20 +42,29 @@ def stall(seen: Readings) -> Stall:
         if nature and seen.busy < BUSY and seen.burned_s is not None:
             words += f", and {seen.burned_s:.1f} s of their time while the requests were open"
         sentences.append(cite(seen.curve, f"{words}: {doing}"))
-    own = next((stack.own for stack in seen.stuck if stack.own is not None), None)
     for stack in seen.stuck:
         sentences.append(cite(stack.fact, f"Its stack was in: {stack.top}"))
-    if not nature and seen.stuck:
-        if all(stack.waits_for_client for stack in seen.stuck):
-            nature = "client"
-            sentences.append("The server itself was waiting there for the client's connection.")
-        elif any(stack.waits_for_lock for stack in seen.stuck):
-            nature = "lock"
-            sentences.append("It was waiting for a lock: threads that wait for each other.")
-        elif any(stack.waits_outside for stack in seen.stuck):
-            nature = "outside"
-            sentences.append("It was waiting for an answer from another service.")
+    waits = seen.case.all(evidence.CLIENT_WAIT)
+    sentences += [cite(fact) for fact in waits[:_MOST_WAITS]]
+    own = next((stack.own for stack in seen.stuck if stack.own is not None), None)
+    if not nature:
+        nature, why = _waiting(seen, bool(waits))
+        sentences += why
     return Stall(nature, sentences, own.words if own else "")
+
+
+def _waiting(seen: Readings, for_client: bool) -> tuple[str, list[str]]:
+    """What the worker waited for, as far as its stacks tell."""
+    stuck = seen.stuck
+    if for_client or (stuck and all(stack.waits_for_client for stack in stuck)):
+        return "client", ["The server itself was waiting there for the client's connection."]
+    if any(stack.waits_for_lock for stack in stuck):
+        return "lock", ["It was waiting for a lock: threads that wait for each other."]
+    loops = seen.case.all(evidence.LOOP_WAIT)
+    if any(stack.waits_outside for stack in stuck) or loops:
+        said = [cite(fact) for fact in loops[:_MOST_WAITS]]
+        return "outside", [*said, "It was waiting for an answer from elsewhere."]
+    return "", []
 
 
 def _computed(seen: Readings, busy: float) -> bool:
