@@ -24,4 +24,9 @@ def uploads_slowly(stage: Stage) -> None:
     client.sendall(b"x" * 100)
 
 
-FAULTS: tuple[Fault, ...] = ()
+FAULTS = (
+    Fault("a connection that says nothing", "client_slow", None, says_nothing, "sync"),
+    Fault("half a request, and no more of it", "client_slow", None, says_half, "sync"),
+    Fault("a slow upload", "client_slow", None, uploads_slowly, "sync"),
+    Fault("a slow upload under uWSGI", "client_slow", None, uploads_slowly, "uWSGI, harakiri"),
+)
