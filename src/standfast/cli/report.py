@@ -105,7 +105,7 @@ def _store(arguments: argparse.Namespace) -> tuple[Any, Any]:
     from standfast.store import open_store
     from standfast.store.queries import Filter
 
-    engine = open_store(options.settings(arguments).store, create=False)
+    engine = open_store(options.settings(arguments).store, create=False, update=False)
     route = arguments.route and _route(arguments.route)
     wanted = Filter(options.given_app(arguments), arguments.since, route, arguments.limit)
     return engine, wanted
@@ -250,7 +250,7 @@ def _in_flight(arguments: argparse.Namespace) -> int:
     settings = options.settings(arguments)
     engine = None
     with suppress(StandfastError):  # the journals themselves say what is in flight
-        engine = open_store(settings.store, create=False)
+        engine = open_store(settings.store, create=False, update=False)
     try:
         proxies = Proxies(
             settings.trusted_proxies, settings.proxy_hops, truncated=settings.truncate_clients

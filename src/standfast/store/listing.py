@@ -6,11 +6,12 @@ the rows of the one page that is shown are read whole.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Row, case, func, or_, select
+from sqlalchemy import ColumnElement, Engine, Row, Select, case, func, literal, or_, select
 
 from .in_flight import MOST
 from .period import ALWAYS, Period
@@ -25,12 +26,15 @@ from .queries import (
 from .tables import FAILED, OPEN, SEARCHED, application, incident, request, route, worker
 
 #: What requests may be sorted by.
-ORDERS = {
+ORDERS: dict[str, ColumnElement[Any]] = {
     "time": request.c.begun_ns,
     "duration": request.c.duration_ns,
     "route": route.c.template,
-    "status": request.c.status,
+    # That of an answer that was never given comes before all others, in every database.
+    "status": func.coalesce(request.c.status, -1),
 }
+#: What is more is not counted exactly: a page would wait for it.
+COUNTED = 10_000
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,20 @@ class Wanted:
     status: int | None = None
 
 
+class Cursor(NamedTuple):
+    """Where a page ends: what its last row is sorted by, and the number of that row."""
+
+    value: int | str
+    number: int
+
+
 class Page(NamedTuple):
-    """Some rows, and how many there are in all."""
+    """Some rows, how many there are in all (None: more than ``COUNTED``), and where the next page
+    begins, None where there is none."""
 
     rows: Sequence[Row[Any]]
-    total: int
+    total: int | None
+    after: Cursor | None
 
 
 @dataclass(frozen=True)
@@ -89,27 +102,75 @@ def closed_page(
     *,
     order: str = "time",
     ascending: bool = False,
-    offset: int = 0,
+    after: Cursor | None = None,
     limit: int = 50,
 ) -> Page:
-    """Requests of one outcome. ``order`` is one of ``ORDERS``."""
+    """Requests of one outcome. ``order`` is one of ``ORDERS``; the page begins behind ``after``,
+    however many rows have come or gone meanwhile."""
     conditions = _conditions(engine, outcome, wanted)
+    column = _sorted_by(order, wanted)
+    numbers = _numbers(conditions, order, column, ascending)
+    if after is not None:
+        numbers = numbers.where(*_behind(column, ascending, after))
+    counted = select(literal(1)).select_from(request).where(*conditions).limit(COUNTED + 1)
+    with engine.connect() as connection:
+        count = select(func.count()).select_from(counted.subquery())
+        total = connection.execute(count).scalar_one()
+        found = connection.execute(numbers.limit(limit + 1)).all()
+        rows = requests_by_id(connection, [row.id for row in found[:limit]])
+    last = found[limit - 1] if len(found) > limit else None
+    return Page(
+        rows,
+        total if total <= COUNTED else None,
+        Cursor(last.sorted_by, last.id) if last is not None else None,
+    )
+
+
+def closed_ids(
+    engine: Engine, outcome: str, wanted: Wanted, *, order: str = "time", ascending: bool = False
+) -> array[int]:
+    """The numbers of all requests of one outcome, as they are at this moment: an export has each
+    once, whatever comes and goes while it is being written."""
+    column = _sorted_by(order, wanted)
+    numbers = _numbers(_conditions(engine, outcome, wanted), order, column, ascending)
+    with engine.connect() as connection:
+        found = connection.execution_options(yield_per=10_000).execute(numbers)
+        return array("q", (row.id for row in found))
+
+
+def requests_of(engine: Engine, ids: Sequence[int]) -> list[Row[Any]]:
+    """These requests whole and in this order, without those that are gone."""
+    with engine.connect() as connection:
+        return requests_by_id(connection, ids)
+
+
+def _sorted_by(order: str, wanted: Wanted) -> ColumnElement[Any]:
     column: ColumnElement[Any] = ORDERS[order]
-    if wanted.search and order == "duration":
-        # Not in the order of an index: the one with the texts has another, and without them the
-        # wide rows would be read.
-        column = column + 0
+    # Not in the order of an index: the one with the texts has another, and without them the wide
+    # rows would be read.
+    return column + 0 if wanted.search and order == "duration" else column
+
+
+def _numbers(
+    conditions: Sequence[ColumnElement[bool]],
+    order: str,
+    column: ColumnElement[Any],
+    ascending: bool,
+) -> Select[Any]:
     sorting = [column.asc() if ascending else column.desc(), request.c.id.desc()]
-    numbers = select(request.c.id).where(*conditions)
+    numbers = select(request.c.id, column.label("sorted_by")).where(*conditions)
     if order == "route":
         numbers = numbers.join(route, route.c.id == request.c.route_id)
-    with engine.connect() as connection:
-        total = connection.execute(
-            select(func.count()).select_from(request).where(*conditions)
-        ).scalar_one()
-        shown = numbers.order_by(*sorting).offset(offset).limit(limit)
-        ids = list(connection.execute(shown).scalars()) if offset < total else []
-        return Page(requests_by_id(connection, ids), total)
+    return numbers.order_by(*sorting)
+
+
+def _behind(
+    column: ColumnElement[Any], ascending: bool, after: Cursor
+) -> list[ColumnElement[bool]]:
+    beyond = column > after.value if ascending else column < after.value
+    # The first condition alone finds the place in an index.
+    bound = column >= after.value if ascending else column <= after.value
+    return [bound, or_(beyond, request.c.id < after.number)]
 
 
 def error_groups(engine: Engine, wanted: Wanted, limit: int = 200) -> list[ErrorGroup]:
@@ -138,6 +199,17 @@ def flying(engine: Engine, app_id: int, limit: int = 500) -> Sequence[Row[Any]]:
     )
     with engine.connect() as connection:
         return connection.execute(statement).all()
+
+
+def count_flying(engine: Engine, app_id: int) -> int | None:
+    """How many requests are in flight, None where they are more than ``COUNTED``."""
+    here = request.c.application_id == app_id
+    flown = select(literal(1)).select_from(request)
+    flown = flown.where(here, request.c.outcome == OPEN, ~request.c.aborted).limit(COUNTED + 1)
+    with engine.connect() as connection:
+        count = select(func.count()).select_from(flown.subquery())
+        total = connection.execute(count).scalar_one()
+    return total if total <= COUNTED else None
 
 
 def one_request(engine: Engine, app_id: int, name: str) -> Row[Any] | None:

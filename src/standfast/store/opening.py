@@ -28,11 +28,12 @@ _PASSWORD = re.compile(r"://.*@")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def open_store(url: str, *, create: bool = True) -> Engine:
+def open_store(url: str, *, create: bool = True, update: bool = True) -> Engine:
     """The store at ``url``, a path or an SQLAlchemy URL, with its tables up to date.
 
-    With ``create`` false a SQLite file has to be there already. Raises StandfastError, which
-    says what to do, where the store cannot be opened or is not one.
+    With ``create`` false a SQLite file has to be there already; with ``update`` false a store of
+    another version is refused: who only reads changes nothing. Raises StandfastError, which says
+    what to do, where the store cannot be opened or is not one.
     """
     address = _address(url)
     shown = address.render_as_string()  # without the password
@@ -50,7 +51,7 @@ def open_store(url: str, *, create: bool = True) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     shown = path or shown
     try:
-        _bring_up_to_date(engine, shown)
+        _bring_up_to_date(engine, shown, update)
     except SQLAlchemyError as error:
         engine.dispose()
         raise StandfastError(f"store {shown}: {_plainly(error)}") from error
@@ -133,7 +134,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _bring_up_to_date(engine: Engine, shown: str) -> None:
+def _bring_up_to_date(engine: Engine, shown: str, update: bool) -> None:
     with engine.connect() as connection:
         version = _version(connection, shown)
     if version == REVISION:
@@ -150,6 +151,11 @@ def _bring_up_to_date(engine: Engine, shown: str) -> None:
         raise StandfastError(
             f"store {shown}: written by a newer Standfast (its version is {version}, this"
             f" program knows {REVISION}); upgrade standfast, or give another store with --store"
+        )
+    if not update:
+        raise StandfastError(
+            f"store {shown}: written by an older Standfast; `standfast watch` of this version"
+            " brings it up to date"
         )
     with writing(engine) as connection:
         config.attributes["connection"] = connection

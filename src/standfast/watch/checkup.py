@@ -309,7 +309,7 @@ def _store(store: str) -> Finding:
         advice = "run doctor as a user that may read it, or name another one with --store"
         return Finding("store", FAILED, f"{store}: {_why(error)}", advice)
     try:
-        open_store(store, create=False).dispose()
+        open_store(store, create=False, update=False).dispose()
     except StandfastError as error:
         words, _, advice = str(error).partition("; ")
         return Finding("store", FAILED, words, advice)

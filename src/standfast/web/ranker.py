@@ -85,7 +85,7 @@ def main() -> None:
     """One ranking, from the standard input to the standard output."""
     os.nice(_NICE)
     store, app, period, excluded, culprits = json.load(sys.stdin)
-    engine = open_store(store, create=False)
+    engine = open_store(store, create=False, update=False)
     # JSON has text for keys.
     known = {int(number): (name, probability) for number, (name, probability) in culprits.items()}
     ranked = make(engine, Wanted(app, Period(*period), excluded, known))

@@ -25,6 +25,8 @@ PATIENCE_S = 0.05
 STALE_S = 60.0
 #: Up to so many incidents a ranking takes less time than to start a process for it.
 _FEW = 200
+#: So many of the pages' threads, of which there are 40, may wait for rankings at a time.
+_MOST_WAITING = 4
 #: So many rankings are kept; a person looks at few periods.
 _MOST = 64
 
@@ -45,6 +47,7 @@ class Rankings:
         self._judgements = judgements
         self._pool = ThreadPoolExecutor(1, "ranking")
         self._lock = threading.Lock()
+        self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
         self._entries: dict[tuple[int, str], _Entry] = {}
         self._child: subprocess.Popen[bytes] | None = None
         self._closed = False
@@ -57,7 +60,8 @@ class Rankings:
         patience_s: float = PATIENCE_S,
     ) -> Ranked | None:
         """The ranking for a period of an application: the last one, where a new one takes longer
-        than ``patience_s`` seconds, and None where there is no last one.
+        than ``patience_s`` seconds, and None where there is no last one. Where many wait already,
+        nobody else does.
 
         ``name`` stands for the period however its ends move.
         """
@@ -82,7 +86,15 @@ class Rankings:
                 while len(self._entries) > _MOST:
                     # Nobody waits for it any more: many periods must not queue up behind it.
                     self._entries.pop(min(self._entries, key=self._age)).future.cancel()
-        return _result(entry, patience_s)
+        if patience_s <= PATIENCE_S:
+            return _result(entry, patience_s)
+        # Each who waits holds a thread that others' pages need.
+        if not self._waiting.acquire(blocking=False):
+            return _result(entry, PATIENCE_S)
+        try:
+            return _result(entry, patience_s)
+        finally:
+            self._waiting.release()
 
     def close(self) -> None:
         """Ends the work that nobody waits for any more."""

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 from standfast import __version__
 from standfast.diagnose.templates import templates
 from standfast.diagnose.words import harmless, moment
+from standfast.store.listing import COUNTED
 
 from .visits import Visit, form_seal
 
@@ -67,6 +68,11 @@ def short(text: str, limit: int = 160) -> str:
 def number(count: float) -> str:
     """A count with its thousands apart."""
     return f"{count:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def counted(total: int | None) -> str:
+    """How many there are; of very many, that they are more than were counted."""
+    return f"more than {number(COUNTED)}" if total is None else number(total)
 
 
 @cache

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
+from standfast.store.listing import Cursor
 from standfast.store.period import DAY_NS, HOUR_NS, Period
 
 #: The periods to choose from, by how they are written in an address.
@@ -25,7 +26,7 @@ DEFAULT = "7d"
 PAGE_SIZE = 50
 _LONGEST = 1_000
 _LAST_PAGE = 100_000
-_NAMES = ("period", "from", "to", "route", "host", "q", "place", "status", "sort", "page")
+_NAMES = ("period", "from", "to", "route", "host", "q", "place", "status", "sort", "page", "after")
 
 
 class BadQuery(ValueError):
@@ -42,6 +43,7 @@ class Selection:
     order: str
     ascending: bool
     page: int
+    after: Cursor | None
     asked: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -66,10 +68,11 @@ class Selection:
 
     def query(self, **changes: object) -> str:
         """The query of an address with some of it changed; None leaves a part out. Whatever
-        changes but the page itself leads back to the first page."""
+        changes but the place in the list leads back to the first page."""
         parts = dict(self.asked)
-        if "page" not in changes:
-            parts.pop("page", None)
+        for where in ("page", "after"):
+            if where not in changes:
+                parts.pop(where, None)
         if "period" in changes:
             parts.pop("from", None)
             parts.pop("to", None)
@@ -102,9 +105,24 @@ def select(asked: Mapping[str, str], now_ns: int, orders: Sequence[str] = ("time
         raise BadQuery("A page is a number from 1 up.")
     if "status" in parts and not re.fullmatch(r"[0-9]{1,5}", parts["status"]):
         raise BadQuery("A status is a number.")
-    return Selection(
-        name, words, period, sort.removeprefix("-"), not sort.startswith("-"), int(page), parts
-    )
+    order, ascending = sort.removeprefix("-"), not sort.startswith("-")
+    after = _cursor(parts["after"], order) if "after" in parts else None
+    return Selection(name, words, period, order, ascending, int(page), after, parts)
+
+
+def cursor_text(after: Cursor) -> str:
+    """A cursor as it stands in an address."""
+    return f"{after.value}~{after.number}"
+
+
+def _cursor(text: str, order: str) -> Cursor:
+    value, _, number = text.rpartition("~")
+    if re.fullmatch(r"[0-9]{1,18}", number):
+        if order == "route":
+            return Cursor(value, int(number))
+        if re.fullmatch(r"-?[0-9]{1,19}", value) and abs(int(value)) < 2**63:
+            return Cursor(int(value), int(number))
+    raise BadQuery("This is no place in a list: go back to its beginning.")
 
 
 def _period(parts: dict[str, str], now_ns: int) -> tuple[str, str, Period]:

@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
+from standfast.cli.main import main
 from standfast.errors import StandfastError
 from standfast.store import Sketch, open_store, opening, writing
 from standfast.store.tables import application, metadata, texts_of, worker
@@ -277,3 +278,22 @@ def test_raw_texts_come_back_even_if_they_are_not_six() -> None:
     assert texts_of(b"1\x002\x003\x004\x005\x006") == ["1", "2", "3", "4", "5", "6"]
     assert texts_of(b"1\x00\xff") == ["1", "\\xff", "", "", "", ""]
     assert texts_of(b"1\x002\x003\x004\x005\x006\x007")[5] == "6\\07"
+
+
+def test_who_only_reads_does_not_change_an_older_store(tmp_path: Path) -> None:
+    path = str(tmp_path / "store.db")
+    engine, config = open_store(path), _config()
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0005")
+    engine.dispose()
+    before = _bytes(tmp_path)
+    with pytest.raises(StandfastError, match="`standfast watch` of this version brings it up"):
+        open_store(path, create=False, update=False)
+    assert _bytes(tmp_path) == before
+    assert main(["report", "crashes", "--store", path]) == 1
+    assert _bytes(tmp_path) == before
+
+
+def _bytes(folder: Path) -> bytes:
+    return (folder / "store.db").read_bytes()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -12,14 +14,14 @@ from standfast.diagnose.verdict import verdicts
 from standfast.store import writing
 from standfast.store.evidence import EXIT, TRACEBACK, Fact, add_facts
 from standfast.store.listing import applications
-from standfast.store.period import Period
+from standfast.store.period import ALWAYS, Period
 from standfast.store.tables import DEATH, HANG, incident
 from standfast.watch.retention import Kept, incidents
-from standfast.web import judgements
+from standfast.web import judgements, ranker
 from standfast.web import rankings as web_rankings
 from standfast.web.judgements import Judgements
 from standfast.web.rankings import Rankings
-from tests.unit.watch.journals import START_NS, House, dead
+from tests.unit.watch.journals import START_NS, House, dead, wait_until
 
 
 @pytest.fixture
@@ -178,3 +180,34 @@ def test_a_hang_that_ends_in_death_is_judged_again(house: House) -> None:
         died_ns = incident.c.died_ns + 1
         connection.execute(incident.update().values(kind=DEATH, died_ns=died_ns))
     assert [each.judged.case.kind for each in known.of(app_id)] == [DEATH]
+
+
+def test_those_who_wait_for_a_ranking_leave_threads_to_others(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has a share link may ask as often as they like while a ranking is being made."""
+    crash(house, 4001)
+    go_on = threading.Event()
+    made = ranker.make
+
+    def slowly(*wanted: Any) -> Any:
+        assert go_on.wait(60)
+        return made(*wanted)
+
+    monkeypatch.setattr(ranker, "make", slowly)
+    rankings = Rankings(house.engine, Judgements(house.engine))
+    (app,) = applications(house.engine)
+    answers: list[object] = []
+    askers = [
+        threading.Thread(target=lambda: answers.append(rankings.of(app, "all", ALWAYS, 60)))
+        for _ in range(20)
+    ]
+    for asker in askers:
+        asker.start()
+    wait_until(lambda: len(answers) == 16)
+    assert answers == [None] * 16
+    go_on.set()
+    for asker in askers:
+        asker.join()
+    assert len([answer for answer in answers if answer is not None]) == 4
+    rankings.close()

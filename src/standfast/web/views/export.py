@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from standfast.diagnose import shapes
-from standfast.store.listing import ORDERS, closed_page, flying, incident_page
+from standfast.store.listing import ORDERS, closed_ids, flying, incident_page, requests_of
 from standfast.store.tables import FAILED, SLOW
 from standfast.web.visits import Visit, about_app
 
@@ -37,25 +38,23 @@ def _crashes(visit: Visit) -> Iterator[dict[str, Any]]:
 
 def _closed(outcome: str) -> Callable[[Visit], Iterator[dict[str, Any]]]:
     def rows(visit: Visit) -> Iterator[dict[str, Any]]:
-        selection, offset = visit.selection, 0
-        while True:
-            found = closed_page(
-                visit.site.engine, outcome, wanted(visit), order=selection.order,
-                ascending=selection.ascending, offset=offset, limit=_CHUNK,
-            )  # fmt: skip
-            yield from map(shapes.closed, found.rows)
-            offset += _CHUNK
-            if offset >= found.total:
-                return
+        selection, engine = visit.selection, visit.site.engine
+        ids = closed_ids(
+            engine, outcome, wanted(visit), order=selection.order, ascending=selection.ascending
+        )
+        for at in range(0, len(ids), _CHUNK):
+            yield from map(shapes.closed, requests_of(engine, ids[at : at + _CHUNK]))
 
     return rows
 
 
 def _flying(visit: Visit) -> Iterator[dict[str, Any]]:
+    now_ns = time.time_ns()
     for row in flying(visit.site.engine, visit.app[0]):
         yield {
             **shapes.request(row, f"{row.uid}-{row.seq}", row.begun_ns),
             "app": row.app,
+            "age_s": round(max(now_ns - row.begun_ns, 0) / 1e9, 6),
             "worker_pid": row.pid,
             "state": "running" if row.duration_ns is None else "background",
         }

@@ -11,12 +11,18 @@ from starlette.responses import RedirectResponse, Response
 
 from standfast.diagnose.page import headline
 from standfast.diagnose.verdict import PeriodVerdict
-from standfast.store.listing import Wanted, applications, error_groups, first_seen, flying
+from standfast.store.listing import (
+    Wanted,
+    applications,
+    count_flying,
+    error_groups,
+    first_seen,
+)
 from standfast.store.period import Period
 from standfast.store.series import points
 from standfast.web.charts import Bars, over_time
 from standfast.web.judgements import Known
-from standfast.web.rendering import bare_page, page
+from standfast.web.rendering import bare_page, counted, page
 from standfast.web.site import site_of
 from standfast.web.visits import Visit, about_app, person_of, to_sign_in
 
@@ -102,8 +108,8 @@ def _standing(visit: Visit, now_ns: int) -> Standing:
     """Whether workers die now, told by the last hour."""
     last_hour = Period(now_ns - 3_600_000_000_000)
     recent = list(visit.site.judgements.of(visit.app[0], last_hour))
-    in_flight = len(flying(visit.site.engine, visit.app[0]))
-    flown = f"{in_flight} request{'s' * (in_flight != 1)} in flight now."
+    in_flight = count_flying(visit.site.engine, visit.app[0])
+    flown = f"{counted(in_flight)} request{'s' * (in_flight != 1)} in flight now."
     if not recent:
         return Standing("standing", f"No worker died in the last hour. {flown}")
     count = f"{len(recent)} worker{'s' * (len(recent) != 1)} died or hung in the last hour"

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from standfast.store.listing import ORDERS, Wanted, closed_page, error_groups, flying, one_request
+from standfast.store.listing import (
+    ORDERS,
+    Page,
+    Wanted,
+    closed_page,
+    error_groups,
+    flying,
+    one_request,
+)
 from standfast.store.series import route_times
 from standfast.store.tables import FAILED, SLOW
-from standfast.web.rendering import page
-from standfast.web.selection import PAGE_SIZE
+from standfast.web.rendering import counted, page
+from standfast.web.selection import PAGE_SIZE, cursor_text
 from standfast.web.visits import Visit, about_app
 
 
@@ -36,10 +45,10 @@ def slow(visit: Visit) -> Response:
     selection = visit.selection
     found = closed_page(
         visit.site.engine, SLOW, wanted(visit), order=selection.order,
-        ascending=selection.ascending, offset=selection.offset, limit=PAGE_SIZE,
+        ascending=selection.ascending, after=selection.after, limit=PAGE_SIZE,
     )  # fmt: skip
     times = route_times(visit.site.engine, visit.app[0], selection.period, selection.route)
-    return page(visit, "slow.html", times=times, rows=found.rows, total=found.total)
+    return page(visit, "slow.html", times=times, **_list(found))
 
 
 @about_app(*ORDERS)
@@ -48,10 +57,16 @@ def errors(visit: Visit) -> Response:
     selection = visit.selection
     found = closed_page(
         visit.site.engine, FAILED, wanted(visit), order=selection.order,
-        ascending=selection.ascending, offset=selection.offset, limit=PAGE_SIZE,
+        ascending=selection.ascending, after=selection.after, limit=PAGE_SIZE,
     )  # fmt: skip
     groups = error_groups(visit.site.engine, wanted(visit))
-    return page(visit, "errors.html", groups=groups, rows=found.rows, total=found.total)
+    return page(visit, "errors.html", groups=groups, **_list(found))
+
+
+def _list(found: Page) -> dict[str, Any]:
+    """What the templates want to know of a page."""
+    after = None if found.after is None else cursor_text(found.after)
+    return {"rows": found.rows, "total": counted(found.total), "after": after}
 
 
 @about_app()
