@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ from tests.unit.watch.journals import House
 GTHREAD = ["gunicorn", "-b", "127.0.0.1:{port}", "-k", "gthread", "--threads", "4"]
 GTHREAD += ["--timeout", "300", "hanging:app"]
 UWSGI_SERVER = [UWSGI, "--http-socket", "127.0.0.1:{port}", "--master", "--die-on-term"]
+UWSGI_APP = ["--plugin", "python3", "--wsgi-file", "hanging.py", "--callable", "app"]
+UWSGI_APP += ["--enable-threads", "--need-app"]
 HANG_S = 1.5
 
 
@@ -216,6 +219,67 @@ def test_the_watcher_disturbs_no_call_that_blocks(clients: ThreadPoolExecutor) -
             assert frames(text, function) == 1
 
 
+def test_a_stream_of_events_is_no_hang_and_a_coroutine_that_waits_for_ever_is(
+    clients: ThreadPoolExecutor,
+) -> None:
+    with (
+        serving("uvicorn", "--port", "{port}", "hanging_asgi:app") as server,
+        watched(server, hang_s=HANG_S) as house,
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as stream,
+    ):
+        stream.sendall(
+            b"GET /events HTTP/1.1\r\nHost: shop.test\r\nAccept: text/event-stream\r\n\r\n"
+        )
+        assert stream.recv(1000).startswith(b"HTTP/1.1 200")
+        until(house, lambda: house.rows(request, uri="/events"))
+        clients.submit(server.get, "/for_ever")
+        until(house, lambda: of(house, "loop_wait"))
+        (waits,) = of(house, "loop_wait")
+        assert (waits["loop"] in ("asyncio", "uvloop"), waits["request_ids"]) == (
+            True,
+            [name(house, "/for_ever")],
+        )
+        assert [data["request_id"] for data in of(house, "hang")] == waits["request_ids"]
+        assert house.row(request, uri="/events").incident_id is None
+
+
+UPLOADED_TO = {
+    "gunicorn": (GTHREAD, "gunicorn"),
+    "uWSGI": ([*UWSGI_SERVER, *UWSGI_APP], "the server"),
+}
+
+
+@pytest.mark.parametrize("server_name", UPLOADED_TO)
+def test_a_slow_upload_is_told_to_wait_for_its_client(server_name: str) -> None:
+    if server_name == "uWSGI" and shutil.which(UWSGI) is None:
+        pytest.skip("no uWSGI on this machine")
+    command, named = UPLOADED_TO[server_name]
+    with (
+        serving(*command) as server,
+        watched(server, hang_s=HANG_S) as house,
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as client,
+    ):
+        client.sendall(b"POST /upload HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 9\r\n\r\nhalf")
+        until(house, lambda: of(house, "client_wait"))
+        (waits,) = of(house, "client_wait")
+        assert (waits["part"], waits["server"]) == ("body", named)
+        assert waits["request_id"] == name(house, "/upload")
+        client.sendall(b" more")
+        assert client.recv(1000).startswith(b"HTTP/1.")
+
+
+def test_a_silent_connection_that_was_timed_out_is_told_to_wait_for_its_client() -> None:
+    command = ["gunicorn", "-b", "127.0.0.1:{port}", "--timeout", "2", "hanging:app"]
+    with serving(*command) as server, watched(server) as house:
+        assert server.get("/")[0] == 200
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as silent:
+            silent.sendall(b"GET / HT")
+            until(house, lambda: of(house, "client_wait"))
+        (waits,) = of(house, "client_wait")
+        assert (waits["part"], waits["server"]) == ("head", "gunicorn")
+        assert "request_id" not in waits
+
+
 def test_each_of_several_forked_workers_has_a_stack_of_its_own(
     clients: ThreadPoolExecutor,
 ) -> None:
@@ -239,17 +303,7 @@ def test_each_of_several_forked_workers_has_a_stack_of_its_own(
 
 @pytest.mark.skipif(shutil.which(UWSGI) is None, reason="no uWSGI on this machine")
 def test_a_uwsgi_worker_tells_its_stack(clients: ThreadPoolExecutor) -> None:
-    command = [
-        *UWSGI_SERVER,
-        "--plugin",
-        "python3",
-        "--wsgi-file",
-        "hanging.py",
-        "--callable",
-        "app",
-    ]
-    command += ["--enable-threads", "--need-app"]
-    with serving(*command) as server, watched(server, hang_s=HANG_S) as house:
+    with serving(*UWSGI_SERVER, *UWSGI_APP) as server, watched(server, hang_s=HANG_S) as house:
         clients.submit(server.get, "/spin?60")
         until(house, lambda: of(house, "stack"))
         assert frames(house.row(evidence, kind="stack").text, "spin") == 1

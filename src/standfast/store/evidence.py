@@ -111,7 +111,7 @@ STACK = "stack"
 CLIENT_WAIT = "client_wait"
 #: While a request hung, the thread that it shares with others stood in its event loop and waited
 #: for anything to happen: the request waits for something and holds up no other. data: ``thread``,
-#: ``loop`` ("asyncio", "gevent", "eventlet"), ``request_ids``.
+#: ``loop`` ("asyncio", "uvloop", "gevent", "eventlet"), ``request_ids``.
 LOOP_WAIT = "loop_wait"
 #: A line of a server's or the system's log about this process. data: ``log``.
 LOG = "log"

@@ -19,7 +19,9 @@ from standfast.journal.format import (
     CUT,
     END,
     END_FIXED,
+    EVENT_STREAM,
     EXIT,
+    PROGRESS,
     RUNNING,
     SIGNAL,
     WEBSOCKET,
@@ -28,6 +30,7 @@ from standfast.journal.format import (
     Signal,
     unpack_end,
     unpack_exit,
+    unpack_progress,
     unpack_signal,
 )
 from standfast.journal.reader import Record
@@ -50,6 +53,8 @@ _unpack_begin = struct.Struct("<Qq").unpack_from
 _unpack_end = END_FIXED.unpack
 #: How many requests one statement asks for.
 _CHUNK = 500
+#: Of so many requests of a worker it is remembered when they last sent something.
+_MOST_PROGRESS = 10_000
 _TEXTS = ("client", "method", "uri", "host", "forwarded_for", "user_agent")
 _CLOSING = (
     "duration_ns",
@@ -71,6 +76,8 @@ class Source:
 
     ``open`` has the requests that began within this batch and have not closed, ``kept_open`` is
     about how many of earlier batches have rows, ``left_out`` how many have none (see ``crowd``).
+    ``progress`` has the ages at which requests last had sent a part of their response, in
+    nanoseconds: those that did so last, at the end.
     """
 
     worker_id: int
@@ -82,6 +89,7 @@ class Source:
     kept_open: int = 0
     left_out: int = 0
     open: dict[int, tuple[int, int, bytes]] = field(default_factory=dict)
+    progress: dict[int, int] = field(default_factory=dict)
     #: None where no proxy is trusted, and so every peer is the client.
     proxies: Proxies | None = None
 
@@ -104,6 +112,8 @@ class Batch:
         self._held: dict[tuple[int, int], Row] = {}
         #: Ends of requests that began in an earlier batch.
         self._late: dict[int, list[End]] = {}
+        #: By worker and number, the bytes that open requests have sent so far.
+        self._going_on: dict[tuple[int, int], int] = {}
 
     def take(self, source: Source, records: Iterable[Record]) -> None:
         """Takes in the next records of one worker, in their order."""
@@ -170,7 +180,7 @@ class Batch:
                 row = (wall_ns, duration_ns, route, worker_id, seq, status or None, bytearray(raw))
                 append(row)
             else:
-                self._hear(worker_id, kind, flags, body)
+                self._hear(source, kind, flags, body)
         for *_, body in answered.values():
             self._close(source, RUNNING, body)
         source.last_seen_ns = max(source.last_seen_ns, begun_ns, clock_ns(ended_ns))
@@ -198,6 +208,7 @@ class Batch:
             if source.kept_open > crowd.MOST_OPEN:
                 source.left_out += crowd.thin_out(connection, source.worker_id)
                 source.kept_open = crowd.count_open(connection, source.worker_id)
+        self._store_progress(connection)
         if self._ordinary:
             columns = [column.name for column in ordinary_request.c if column.name != "id"]
             statement = ordinary_request.insert().compile(
@@ -206,9 +217,13 @@ class Batch:
             connection.exec_driver_sql(str(statement), self._ordinary)
         self.closed += len(self._ordinary)
 
-    def _hear(self, worker_id: int, kind: int, flags: int, body: bytes) -> None:
-        """Takes in any other record: what a master says, or a type of a later version."""
+    def _hear(self, source: Source, kind: int, flags: int, body: bytes) -> None:
+        """Takes in any other record: that a response is on its way, what a master says, or a type
+        of a later version."""
         said: Exit | Signal | None
+        if kind == PROGRESS:
+            self._go_on(source, body)
+            return
         if kind == EXIT:
             said = unpack_exit(body, flags)
         elif kind == SIGNAL:
@@ -218,7 +233,34 @@ class Batch:
         if said is None or said.wall_ns < 0 or max(number or 0 for number in said) > MOST:
             self.ignored += 1
         else:
-            self.said.append((worker_id, said._replace(wall_ns=clock_ns(said.wall_ns))))
+            self.said.append((source.worker_id, said._replace(wall_ns=clock_ns(said.wall_ns))))
+
+    def _go_on(self, source: Source, body: bytes) -> None:
+        """Notes that a request has sent a part of its response."""
+        progress = unpack_progress(body)
+        if progress is None or progress.seq > MOST:
+            self.ignored += 1
+            return
+        source.progress.pop(progress.seq, None)
+        source.progress[progress.seq] = min(progress.age_ns, MOST)
+        if len(source.progress) > _MOST_PROGRESS:
+            del source.progress[next(iter(source.progress))]
+        self._going_on[source.worker_id, progress.seq] = min(progress.sent or 0, MOST)
+
+    def _store_progress(self, connection: Connection) -> None:
+        """Of open requests, what they have sent so far: so a watcher that starts again knows that
+        these are being answered."""
+        if self._going_on:
+            mine = request.c.worker_id == bindparam("of_worker"), request.c.seq == bindparam("of")
+            connection.execute(
+                request.update()
+                .where(*mine, request.c.outcome == OPEN)
+                .values(sent=bindparam("so_far")),
+                [
+                    {"of_worker": worker_id, "of": seq, "so_far": sent}
+                    for (worker_id, seq), sent in self._going_on.items()
+                ],
+            )
 
     def _close_both(
         self,
@@ -356,7 +398,7 @@ def _row(
         "cpu_ns": None,
         "status": None,
         "sent": None,
-        "kind": "websocket" if websocket else "http",
+        "kind": "websocket" if websocket else "stream" if flags & EVENT_STREAM else "http",
         **texts,
         "peer": peer if texts["client"] != peer else None,
         "thread": thread & MOST,

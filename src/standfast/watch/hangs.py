@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, select, update
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, Row, select, update
 from standfast.store import writing
 from standfast.store.evidence import HANG, Fact, Source, add_facts
 from standfast.store.tables import HANG as HANG_INCIDENT
-from standfast.store.tables import OPEN, UNFINISHED, incident, request, worker
+from standfast.store.tables import OPEN, SLOW, UNFINISHED, incident, request, worker
 
 from .evidence import Living
 from .evidence.stack import Question, Stacks
@@ -25,6 +25,8 @@ from .evidence.stack import Question, Stacks
 #: all hang, the first ones say why.
 _MOST_STACKS = 5
 _MOST_FACTS = 20
+#: So many requests of a route that took as long make it usual.
+_USUAL = 3
 #: Of so many that went on it is said that they did.
 _MOST_OVER = 1000
 #: The wall clock may move this much against the monotonic one, in nanoseconds.
@@ -32,19 +34,28 @@ _CLOCK_NS = 1_000_000_000
 
 
 class Watched(NamedTuple):
-    """A worker that lives, its application, and from when on a request of it hangs."""
+    """A worker that lives, its application, from when on a request of it hangs, and the ages at
+    which its requests, by their numbers, last sent a part of their response."""
 
     living: Living
     application_id: int
     hang_ns: int
+    progress: Mapping[int, int]
 
 
 class Hangs:
-    """Finds the hangs of living workers. Their journals must have been read to the end."""
+    """Finds the hangs of living workers. Their journals must have been read to the end.
 
-    def __init__(self) -> None:
-        #: To be asked about the dead with the other sources of evidence.
-        self.stacks = Stacks()
+    A request hangs that is open for too long and sends nothing, unless it is one that lives long: a
+    WebSocket, an event stream, or one of a route whose requests have taken as long before.
+    """
+
+    def __init__(self, stacks: Stacks, moment: Callable[[Living], list[Fact]]) -> None:
+        """``stacks`` is asked about the dead by others; ``moment`` tells what is to be seen of a
+        worker now."""
+        self._stacks = stacks
+        self._moment = moment
+        self._started_ns = time.time_ns()
         self._stacks_of: Counter[int] = Counter()
         self._facts_of: Counter[int] = Counter()
         self._over: set[int] = set()
@@ -60,12 +71,15 @@ class Hangs:
         with engine.connect() as connection:
             hanging = self._hanging(connection, known, now_ns)
             over = self._went_on(connection, known)
-        stacks = self.stacks.taken()
+        # Asked for before the store is locked.
+        moments = {worker_id: self._moment(known[worker_id].living) for worker_id in hanging}
+        stacks = self._stacks.taken()
         new = [row for row in over if row.id not in self._over]
         if hanging or new or stacks:
             with writing(engine) as connection:
                 for worker_id, rows in hanging.items():
                     self._enter(connection, known[worker_id], rows, now_ns)
+                    add_facts(connection, worker_id, moments[worker_id])
                 for row in new:
                     add_facts(connection, row.worker_id, [_over_fact(row)])
                 for worker_id, fact in stacks:
@@ -103,10 +117,19 @@ class Hangs:
             .order_by(request.c.begun_ns, request.c.id)
         )
         found = defaultdict(list)
-        for row in connection.execute(wanted):
-            if now_ns - max(row.begun_ns, self._since_ns) >= known[row.worker_id].hang_ns:
+        for row in connection.execute(wanted).all():
+            each = known[row.worker_id]
+            silent_ns = now_ns - max(self._last_sent_ns(row, each), self._since_ns)
+            if silent_ns >= each.hang_ns and not _is_usual(connection, row, now_ns):
                 found[row.worker_id].append(row)
         return found
+
+    def _last_sent_ns(self, row: Row[Any], each: Watched) -> int:
+        """When a request last sent something; when it began, if it has not."""
+        if row.seq in each.progress:
+            return int(row.begun_ns + each.progress[row.seq])
+        # It had sent something before this watcher started: it has its time from then on.
+        return self._started_ns if row.sent is not None else int(row.begun_ns)
 
     def _enter(
         self, connection: Connection, each: Watched, rows: list[Row[Any]], now_ns: int
@@ -144,7 +167,7 @@ class Hangs:
         wanted: dict[int, list[str]] = {}
         for row in rows[:_MOST_FACTS]:
             wanted.setdefault(row.thread, []).append(_name(row))
-        self.stacks.ask(Question(each.living, data, wanted))
+        self._stacks.ask(Question(each.living, data, wanted))
 
     def _went_on(self, connection: Connection, known: Mapping[int, Watched]) -> Sequence[Row[Any]]:
         """Requests that were seen to hang and have come to their end by themselves."""
@@ -161,6 +184,21 @@ class Hangs:
             .limit(_MOST_OVER)
         )
         return connection.execute(wanted).all()
+
+
+def _is_usual(connection: Connection, row: Row[Any], now_ns: int) -> bool:
+    """Whether requests of its route have taken as long before, and came to their end."""
+    as_long = (
+        select(request.c.id)
+        .where(
+            request.c.application_id == row.application_id,
+            request.c.outcome == SLOW,
+            request.c.duration_ns >= now_ns - row.begun_ns,
+            request.c.route_id == row.route_id,
+        )
+        .limit(_USUAL)
+    )
+    return len(connection.execute(as_long).all()) == _USUAL
 
 
 def _name(row: Row[Any]) -> str:

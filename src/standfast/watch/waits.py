@@ -53,6 +53,8 @@ _OF_A_BODY = re.compile(r"(?:^|/)gunicorn/http/body\.py$")
 #: Where event loops wait: function, file, the loop's name.
 _LOOPS = (
     ("_run_once", re.compile(r"(?:^|/)asyncio/base_events\.py$"), "asyncio"),
+    # uvloop's own calls are in C: what started it is the innermost that shows.
+    ("run", re.compile(r"(?:^|/)asyncio/runners\.py$"), "uvloop"),
     ("run", re.compile(r"(?:^|/)gevent/hub\.py$"), "gevent"),
     ("wait", re.compile(r"(?:^|/)eventlet/hubs/\w+\.py$"), "eventlet"),
 )

@@ -15,7 +15,7 @@ from standfast.store.tables import request
 
 from . import deaths
 from .batch import Batch
-from .evidence import Observer, all_collectors
+from .evidence import Observer, Stacks, all_collectors
 from .faults import is_store_away, said
 from .hangs import Hangs, Watched
 from .intake import Intake, Progress
@@ -56,9 +56,10 @@ class Watcher:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         quarter = _OPEN_PROCESSES if soft == resource.RLIM_INFINITY else soft // 4
         self._liveness = Liveness(limit=min(_OPEN_PROCESSES, quarter))
-        self._hangs = Hangs()
-        sources = [*all_collectors(self._settings), self._hangs.stacks]
+        stacks = Stacks()
+        sources = [*all_collectors(self._settings), stacks]
         self._observer = Observer(sources, self._settings.sample_s)
+        self._hangs = Hangs(stacks, self._observer.moment)
         self._retention = Retention(self._settings)
         self._housekeeping_at = 0.0
         self._hangs_at = 0.0
@@ -186,6 +187,7 @@ class Watcher:
                     living[worker.source.worker_id],
                     worker.source.application_id,
                     max(int(min(self._settings.hang_s, 1e9) * 1e9), worker.source.slow_ns),
+                    worker.source.progress,
                 )
                 for worker in self.intake.read_whole
                 if worker.source.worker_id in living

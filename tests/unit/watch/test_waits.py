@@ -89,6 +89,7 @@ def test_an_event_loop_that_has_nothing_to_do_is_told_by_its_name() -> None:
         f"run_forever {LIB}/asyncio/base_events.py")  # fmt: skip
     assert loop_wait(asyncio) == "asyncio"
     assert loop_wait(stack(f"run {SITE}/gevent/hub.py")) == "gevent"
+    assert loop_wait(stack(f"run {LIB}/asyncio/runners.py")) == "uvloop"
     busy = stack("spin /srv/shop/shop.py", f"_run_once {LIB}/asyncio/base_events.py")
     assert loop_wait(busy) is None
 

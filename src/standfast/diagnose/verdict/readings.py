@@ -136,12 +136,11 @@ class Readings:
     def _samples(self) -> list[tuple[float, list[Any]]]:
         """The curve as (seconds before the end, the whole row), the oldest first."""
         found = []
-        for fact in self.case.all(evidence.CURVE):
-            rows = fact.data.get("samples")
-            for row in rows if isinstance(rows, list) else ():
-                before_s = _finite(row[0]) if isinstance(row, list) and row else None
-                if before_s is not None:
-                    found.append((before_s, row))
+        rows = self.curve.data.get("samples") if self.curve else None
+        for row in rows if isinstance(rows, list) else ():
+            before_s = _finite(row[0]) if isinstance(row, list) and row else None
+            if before_s is not None:
+                found.append((before_s, row))
         return sorted(found, key=lambda sample: -sample[0])
 
     @cached_property
@@ -151,8 +150,8 @@ class Readings:
 
     @cached_property
     def curve(self) -> Fact | None:
-        """The fact that the samples come from."""
-        return self.case.first(evidence.CURVE)
+        """The fact that the samples come from: the last, where a hang had one of its own."""
+        return next(iter(reversed(self.case.all(evidence.CURVE))), None)
 
     def column(self, name: str) -> list[tuple[float, float]]:
         """One column of the curve as (seconds before the end, value), where it was read."""

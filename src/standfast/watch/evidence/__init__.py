@@ -10,5 +10,6 @@ from __future__ import annotations
 from .collector import Collector, Death, Living
 from .observer import Observer
 from .sources import all_collectors
+from .stack import Stacks
 
-__all__ = ["Collector", "Death", "Living", "Observer", "all_collectors"]
+__all__ = ["Collector", "Death", "Living", "Observer", "Stacks", "all_collectors"]

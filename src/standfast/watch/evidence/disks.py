@@ -43,7 +43,7 @@ class Disks:
         self._look_at = 0.0
         self._used: dict[Process, dict[int, _Disk]] = {}
         self._looks: dict[Process, Later[dict[int, _Disk]]] = {}
-        self._states: dict[Process, Later[list[Fact]]] = {}
+        self._states: dict[Death, Later[list[Fact]]] = {}
 
     def look(self, living: Sequence[Living]) -> None:
         """Notes the file systems in use."""
@@ -65,18 +65,20 @@ class Disks:
 
     def facts(self, death: Death) -> list[Fact]:
         """Which of them have no room now, or may no longer be written to."""
-        if death.process not in self._states:
+        if death not in self._states:
             used = self._used.get(death.process)
             if not used:
                 return []
-            self._states[death.process] = _ask_aside(dict(used), death.died_ns)
-            return self._states[death.process].result(_PATIENCE_S) or []
-        return self._states[death.process].result() or []
+            self._states[death] = _ask_aside(dict(used), death.died_ns)
+            return self._states[death].result(_PATIENCE_S) or []
+        return self._states[death].result() or []
 
     def forget(self, death: Death) -> None:
         """Its disks are of no interest any more."""
-        for known in (self._used, self._looks, self._states):
-            known.pop(death.process, None)
+        self._used.pop(death.process, None)
+        self._looks.pop(death.process, None)
+        for asked in [one for one in self._states if one.process == death.process]:
+            del self._states[asked]
 
     def close(self) -> None:
         """Nothing is held open: that would keep a disk from being unmounted."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from standfast.store.evidence import Fact
 
 from .collector import Collector, Death, Living
+from .sources import MOMENTARY
 
 #: When the sources are asked again after a death, in seconds: logs and masters take their time.
 ASK_AGAIN_S = (0.5, 2.0, 5.0)
@@ -55,6 +56,13 @@ class Observer:
         for forgotten in self._recent[:-_MOST_RECENT]:
             self._forget(forgotten)
         return self._ask(death)
+
+    def moment(self, worker: Living) -> list[Fact]:
+        """What is to be seen of a worker now, while it lives."""
+        now_ns = time.time_ns()
+        as_if = Death(worker.worker_id, worker.process, worker.pid, now_ns, now_ns)
+        momentary = [one for one in self._collectors if isinstance(one, MOMENTARY)]
+        return [fact for collector in momentary for fact in collector.facts(as_if)]
 
     def late_facts(self) -> list[tuple[Death, list[Fact]]]:
         """What the sources say of recent deaths, where it is time to ask again."""

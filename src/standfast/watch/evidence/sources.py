@@ -18,6 +18,9 @@ from .parents import Parents
 from .process_events import ProcessEvents
 from .services import Services
 
+#: Those that can tell something of a worker that lives.
+MOMENTARY = (Curve, Host, Disks, Limits, Database)
+
 
 def all_collectors(settings: Settings) -> list[Collector]:
     """One of each, as the owner has chosen."""

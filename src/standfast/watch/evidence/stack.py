@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from standfast.journal import identity
@@ -131,6 +132,9 @@ class Stacks:
         if not found:
             return False
         question = asked.question
+        pid = question.living.pid
+        # After a fork Python may still have the number that the thread had in the parent.
+        found = [one if _is_task(pid, one.tid) else one._replace(tid=pid) for one in found]
         kept = threads.chosen(found, question.wanted)
         data = {**question.data, **threads.data_of(kept, len(found))}
         text = threads.text_of(kept, len(found))
@@ -151,7 +155,8 @@ def _waits(question: Question, found: list[threads.Thread], at_ns: int) -> Itera
         at_ns += 1
         calls = [Call(one.function, one.file, one.line) for one in thread.frames]
         data: dict[str, Any] = {"thread": thread.ident}
-        if loop := loop_wait(calls):
+        loop = None if thread.active else loop_wait(calls)
+        if loop:
             words = (
                 f"the event loop ({loop}) in which {', '.join(names[:5])} hung had nothing to do"
             )
@@ -165,6 +170,10 @@ def _waits(question: Question, found: list[threads.Thread], at_ns: int) -> Itera
         if wait is not None and len(names) == 1:
             data |= {"part": wait.part, "server": wait.server, "request_id": names[0]}
             yield Fact(CLIENT_WAIT, source, at_ns, client_wait_words(wait), data)
+
+
+def _is_task(pid: int, tid: int) -> bool:
+    return Path(f"/proc/{pid}/task/{tid}").exists()
 
 
 def _is_there(living: Living) -> bool:

@@ -92,6 +92,7 @@ def grow(query: str) -> None:
 
 ROUTES: dict[str, Callable[[str], str | None]] = {
     "/": plain,
+    "/upload": plain,
     "/deadlock": deadlock,
     "/spin": spin,
     "/hold": hold_the_interpreter,
@@ -105,6 +106,8 @@ ROUTES: dict[str, Callable[[str], str | None]] = {
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    if environ["PATH_INFO"] == "/upload":
+        environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
     said = ROUTES[environ["PATH_INFO"]](environ.get("QUERY_STRING", ""))
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [(said or "done").encode()]
