@@ -78,10 +78,21 @@ def _story(case: Case) -> list[tuple[int, str]]:
     more = len(case.requests) + case.left_out - _TOLD
     if more > 0:
         told.append((case.requests[_TOLD - 1].begun_ns, f"and {more:,} more requests begin"))
+    told += [
+        (
+            one.begun_ns + int(one.answered_s * 1e9),
+            f"{one.method} {one.uri[:300]} is answered"
+            f"{f' with {one.status}' if one.status else ''} (request {one.name}); its code runs on",
+        )
+        for one in case.requests[:_TOLD]
+        if one.answered_s is not None
+    ]
     told += [(fact.at_ns, _seen(fact)) for fact in case.facts]
     ages = [duration(max(case.died_ns - one.begun_ns, 0) / 1e9) for one in case.requests]
     flying = len(ages) + case.left_out
     took = f", with {flying:,} in flight, open for {', '.join(ages[:5])}" if ages else ""
+    if not ages and case.recorded:
+        took = ", with nothing in flight"
     end = case.signal or (None if case.exit_code is None else f"exit code {case.exit_code}")
     if case.kind == HANG:
         told.append((case.died_ns, f"the worker is found to hang{took}"))

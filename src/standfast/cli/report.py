@@ -150,7 +150,8 @@ def _crashes(arguments: argparse.Namespace) -> int:
             if left_out:
                 print(f"    and {left_out:,} more: standfast report incident {row.id}")
             if not requests:
-                print("    no request was in flight")
+                none = "no request was in flight" if row.recorded else "no request was recorded"
+                print(f"    {none}")
             print(f"    verdict: {_in_short(judged[row.id])}")
         print()
         print(_in_words(found))
@@ -162,7 +163,8 @@ def _in_short(verdict: Verdict) -> str:
     from standfast.diagnose.words import percent
 
     if not verdict.confidence:
-        return verdict.party
+        known = verdict.cause.name != verdict.party
+        return f"{verdict.party}, {verdict.cause.name}" if known else verdict.party
     named = ""
     if verdict.culprit is not None:
         named = f"; culprit known ({percent(verdict.culprit_probability or 0.0)})"
@@ -183,9 +185,21 @@ def _verdict(arguments: argparse.Namespace) -> int:
     return verdict.show(*_store(arguments), html=arguments.html, as_json=arguments.json)
 
 
+def _how_many(found: Sequence[Struck]) -> str:
+    """How many workers died, and how many hang: those live."""
+    from standfast.diagnose.words import plural
+    from standfast.store.tables import HANG
+
+    hang = sum(each.row.kind == HANG for each in found)
+    dead = len(found) - hang
+    said = [f"{plural(dead, 'worker')} died"] if dead else []
+    said += [f"{plural(hang, 'worker')} hung"] if hang else []
+    return f"{' and '.join(said)}."
+
+
 def _in_words(found: Sequence[Struck]) -> str:
     died = len(found)
-    words = f"{died} worker{'s' * (died != 1)} died."
+    words = _how_many(found)
     seen = Counter(
         route for each in found for route in {f"{one.method} {one.route}" for one in each.requests}
     )

@@ -60,7 +60,7 @@ def render(period: PeriodVerdict, ranking: Ranking | None, now_ns: int) -> str:
 def headline(period: PeriodVerdict) -> str:
     """The answer in one sentence."""
     if not period.incidents:
-        return "No worker died in this period."
+        return "No worker died or hung in this period."
     count = period.parties[period.party]
     share = "All" if count == period.incidents else f"{count} of"
     total = plural(period.incidents, "incident")

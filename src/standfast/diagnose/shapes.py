@@ -27,6 +27,11 @@ def incident(found: Struck, verdict: Verdict) -> dict[str, Any]:
                 **request(one, f"{one.uid}-{one.seq}", one.begun_ns),
                 "age_s": round(max(row.died_ns - one.begun_ns, 0) / 1e9, 6),
                 "route": one.route,
+                "status": one.status,
+                # Torn out of the application, it has a duration and no response.
+                "answered_s": None
+                if one.duration_ns is None or one.aborted
+                else one.duration_ns / 1e9,
             }
             for one in requests
         ],

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from standfast.cli.main import main
+from standfast.journal.format import RUNNING
 from standfast.store import writing
 from standfast.store.evidence import EXIT, LOG, TRACEBACK, Fact, add_facts
 from standfast.store.tables import incident, request, worker
 from tests.unit.cli.test_report import HOSTILE, Report, crash
-from tests.unit.watch.journals import START_NS, House
+from tests.unit.watch.journals import START_NS, House, dead
 
 
 @pytest.fixture
@@ -31,8 +32,8 @@ def report(house: House, capsys: pytest.CaptureFixture[str]) -> Report:
 def segfault(house: House, pid: int, uri: str = "/label/7?to=Ada", app: str = "shop") -> int:
     """A worker that crashes in the thread of its request; the number of the incident."""
     crash(house, pid, uri, app=app)
-    dead = house.row(worker, pid=pid)
-    (open_request,) = house.rows(request, worker_id=dead.id, outcome="unfinished")
+    gone = house.row(worker, pid=pid)
+    (open_request,) = house.rows(request, worker_id=gone.id, outcome="unfinished")
     ended = {"signal": "SIGSEGV"}
     text = "Fatal Python error: Segmentation fault\n\nCurrent thread 0x1 (most recent call first):"
     with writing(house.engine) as connection:
@@ -40,9 +41,9 @@ def segfault(house: House, pid: int, uri: str = "/label/7?to=Ada", app: str = "s
             Fact(EXIT, "pidfd", START_NS, f"process {pid} was ended by SIGSEGV", ended),
             Fact(TRACEBACK, "faulthandler", START_NS, text, {"thread": open_request.thread}),
         ]
-        add_facts(connection, dead.id, facts)
-        connection.execute(worker.update().where(worker.c.id == dead.id).values(**ended))
-    return int(house.row(incident, worker_id=dead.id).id)
+        add_facts(connection, gone.id, facts)
+        connection.execute(worker.update().where(worker.c.id == gone.id).values(**ended))
+    return int(house.row(incident, worker_id=gone.id).id)
 
 
 def test_every_crash_has_a_verdict_and_a_culprit(house: House, report: Report) -> None:
@@ -65,6 +66,43 @@ def test_a_crash_of_which_nothing_is_known_is_undetermined(house: House, report:
     assert (shown["verdict"]["party"], shown["verdict"]["confidence"]) == ("undetermined", 0.0)
     assert (shown["culprit"], shown["culprit_probability"]) == (None, None)
     assert "verdict: undetermined" in report("crashes")
+
+
+def test_a_worker_that_hangs_is_not_said_to_have_died(house: House, report: Report) -> None:
+    crash(house, 11, "/page")
+    with writing(house.engine) as connection:
+        connection.execute(incident.update().values(kind="hang"))
+    told = report("crashes")
+    assert "1 worker hung." in told
+    assert "died" not in told
+
+
+def test_nothing_in_flight_is_said_only_of_a_worker_that_was_recorded(
+    house: House, report: Report
+) -> None:
+    crash(house, 11, "/page")
+    with writing(house.engine) as connection:
+        connection.execute(request.update().values(incident_id=None))
+    assert "no request was in flight" in report("crashes")
+    with writing(house.engine) as connection:
+        connection.execute(worker.update().values(read_segment=1, read_offset=0))
+    told = report("crashes") + report("incident", "1")
+    assert "no request was recorded" in told
+    assert "nothing in flight" not in told
+
+
+def test_a_request_that_was_answered_and_lost_its_work_is_told_so(
+    house: House, report: Report
+) -> None:
+    journal = house.journal(dead(pid=11))
+    seq = journal.begin("/order/7")
+    journal.end(seq, 200, duration_s=0.25, flags=RUNNING)
+    house.drain()
+    (shown,) = report.json("crashes")
+    assert (shown["requests"][0]["status"], shown["requests"][0]["answered_s"]) == (200, 0.25)
+    told = " ".join(report("incident", "1").split())
+    assert "GET /order/7 is answered with 200" in told
+    assert "had been answered with 200; what its code was still doing was lost" in told
 
 
 def test_an_incident_is_told_in_the_order_of_time_in_lines_that_fit(
