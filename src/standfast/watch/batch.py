@@ -183,7 +183,7 @@ class Batch:
                 self._hear(source, kind, flags, body)
         for *_, body in answered.values():
             self._close(source, RUNNING, body)
-        source.last_seen_ns = max(source.last_seen_ns, begun_ns, clock_ns(ended_ns))
+        source.last_seen_ns = max(source.last_seen_ns, clock_ns(begun_ns), clock_ns(ended_ns))
 
     def seal(self) -> None:
         """Makes rows of what is still open; before the transaction, as routes have their own."""

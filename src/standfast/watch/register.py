@@ -45,9 +45,9 @@ class Register:
             segment = open_segment(files, number)
             if isinstance(segment, SegmentReader):
                 segment.close()
-                if segment.header is not None and len(segment.header.app) <= NAME_LIMIT:
+                if segment.header is not None and 0 < len(segment.header.app) <= NAME_LIMIT:
                     return self._worker(files, segment.header, segment.owner)
-                trouble = "the application's name is too long"
+                trouble = "the application has no name, or one that is too long"
             else:
                 trouble = segment
         return trouble

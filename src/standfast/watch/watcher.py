@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 
@@ -13,7 +12,7 @@ from standfast.errors import StandfastError
 from standfast.store import writing
 from standfast.store.tables import request
 
-from . import deaths
+from . import deaths, descriptors
 from .batch import Batch
 from .evidence import Observer, Stacks, all_collectors
 from .faults import is_store_away, said
@@ -30,6 +29,7 @@ _HOUSEKEEPING_SHARE_S = 0.2
 #: Files that are kept open at most: of journals, and to see processes end.
 _OPEN_FILES = 256
 _OPEN_PROCESSES = 512
+_SHARE = 1 / 8
 
 
 class Watcher:
@@ -52,10 +52,7 @@ class Watcher:
         self._tell = warn
         self._told: set[str] = set()
         self._is_ours = is_ours
-        # Half of the descriptors that this process may have are left to everything else.
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        quarter = _OPEN_PROCESSES if soft == resource.RLIM_INFINITY else soft // 4
-        self._liveness = Liveness(limit=min(_OPEN_PROCESSES, quarter))
+        self._liveness = Liveness(limit=descriptors.share(_SHARE, _OPEN_PROCESSES))
         stacks = Stacks()
         sources = [*all_collectors(self._settings), stacks]
         self._observer = Observer(sources, self._settings.sample_s)
@@ -68,7 +65,7 @@ class Watcher:
             engine,
             self._settings,
             self._observer,
-            open_files=min(_OPEN_FILES, quarter),
+            open_files=descriptors.share(_SHARE, _OPEN_FILES),
             liveness=self._liveness,
             warn=self._warn,
             progress=progress,

@@ -9,7 +9,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from standfast.journal.format import HEADER_LIMIT, pack_header, unpack_header
+from standfast.journal.format import (
+    BEGIN,
+    BEGIN_FIXED,
+    HEADER_LIMIT,
+    pack_header,
+    unpack_header,
+)
 from standfast.store.tables import incident, ordinary_request, request, rollup, worker
 from standfast.watch.quarantine import SetAside, set_aside
 from standfast.watch.workers import Overtaken
@@ -60,6 +66,16 @@ def test_a_clock_outside_all_time_stops_nobody(house: House, wall_ns: int) -> No
     }
     assert len(house.rows(incident)) == 2
     assert all(0 <= row.started_ns <= 2**62 for row in house.rows(worker))
+
+
+def test_no_record_sets_the_time_of_a_death_outside_all_time(house: House) -> None:
+    for app, seq, wall_ns in (("a", 2**63, 2**63 - 1), ("b", 1, 2**63 - 1), ("c", 1, -(2**63))):
+        journal = house.journal(dead(app))
+        journal.begin("/killer")
+        journal.append(BEGIN, BEGIN_FIXED.pack(seq, wall_ns, 0, 0) + b"x")
+    house.drain()
+    assert all(0 < row.died_ns <= 2**62 for row in house.rows(incident))
+    assert all(0 < row.last_seen_ns <= 2**62 for row in house.rows(worker))
 
 
 @pytest.mark.parametrize("mtime_s", [-(2**40), 2**40])

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from standfast.store.evidence import CURVE, Fact, Source
+from standfast.watch import descriptors
 from standfast.watch.liveness import Process
 
 from .collector import Death, Living
@@ -26,7 +27,7 @@ _RECENT = 120
 _STEP_S = 5.0
 _OLD = 120
 #: Workers hold three descriptors each; one in eight of those that the watcher may have is a worker.
-_SHARE = 8
+_SHARE = 1 / 8
 _MOST = 512
 
 _PAGE = resource.getpagesize()
@@ -139,8 +140,7 @@ class Curve:
     """Samples every living worker, up to 512 of them, and tells of a dead one how it went."""
 
     def __init__(self) -> None:
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._most = _MOST if soft == resource.RLIM_INFINITY else min(soft // _SHARE, _MOST)
+        self._most = descriptors.share(_SHARE, _MOST)
         self._tracked: dict[Process, tuple[Probe, Track]] = {}
 
     def look(self, living: Sequence[Living]) -> None:

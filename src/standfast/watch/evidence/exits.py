@@ -13,6 +13,7 @@ import struct
 from collections.abc import Sequence
 
 from standfast.store.evidence import Fact, Source
+from standfast.watch import descriptors
 from standfast.watch.facts import exit_fact
 from standfast.watch.liveness import Process
 
@@ -25,18 +26,20 @@ _GET_INFO = 3 << 30 | _INFO.size << 16 | 0xFF << 8 | 11
 #: How long a dead process may take until its parent has reaped it, in milliseconds.
 _REAP_MS = 50
 _MOST = 512
+_SHARE = 1 / 8
 
 
 class PidfdExits:
     """Holds a pidfd of each worker, of at most 512."""
 
     def __init__(self) -> None:
+        self._most = descriptors.share(_SHARE, _MOST)
         self._fds: dict[Process, int] = {}
 
     def look(self, living: Sequence[Living]) -> None:
         """Opens a pidfd of each that has none."""
         for worker in living:
-            if worker.process not in self._fds and len(self._fds) < _MOST:
+            if worker.process not in self._fds and len(self._fds) < self._most:
                 try:
                     self._fds[worker.process] = os.pidfd_open(worker.pid)
                 except (OSError, OverflowError, AttributeError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from standfast.journal import identity
 from standfast.store.evidence import PARENT_EXIT, Fact, Source
+from standfast.watch import descriptors
 from standfast.watch.facts import exit_fact
 from standfast.watch.liveness import Process
 
@@ -22,6 +23,7 @@ from .family import parent_of
 
 #: So many parents are watched at most.
 _MOST = 256
+_SHARE = 1 / 16
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Parents:
     """Holds a pidfd of the parent of each worker."""
 
     def __init__(self) -> None:
+        self._most = descriptors.share(_SHARE, _MOST)
         self._parents: dict[tuple[int, int], _Parent] = {}
         self._of: dict[Process, _Parent | None] = {}
 
@@ -88,7 +91,7 @@ class Parents:
         if number <= 1:
             return None
         key = number, identity.start_ticks(number)
-        if key not in self._parents and len(self._parents) < _MOST:
+        if key not in self._parents and len(self._parents) < self._most:
             try:
                 fd = os.pidfd_open(number)
             except (OSError, AttributeError):
