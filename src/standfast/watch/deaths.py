@@ -11,13 +11,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select, update
 
-from standfast.store.evidence import EXIT, Fact, add_facts
+from standfast.store.evidence import EXIT, MASTER_SIGNAL, TIMEOUT, Fact, add_facts
 from standfast.store.places import place
 from standfast.store.tables import (
     DEATH,
     FAILED,
     OPEN,
     UNFINISHED,
+    evidence,
     incident,
     request,
     worker,
@@ -121,8 +122,16 @@ def conclude(connection: Connection, worker_id: int, rollups: Rollups) -> None:
 def fail_aborted(
     connection: Connection, which: ColumnElement[bool], now_ns: int, rollups: Rollups
 ) -> None:
-    """Requests that were torn out of the application, and the worker lived on: they failed."""
-    torn = (request.c.outcome == OPEN) & request.c.aborted & which
+    """Requests that were torn out of the application, and the worker lived on: they failed.
+
+    Not those of a worker that its master has told to end: it may take its time to end, when it
+    waits for its other requests, and they are unfinished all the same.
+    """
+    told = select(evidence.c.id).where(
+        evidence.c.worker_id == request.c.worker_id,
+        evidence.c.kind.in_([TIMEOUT, MASTER_SIGNAL]),
+    )
+    torn = (request.c.outcome == OPEN) & request.c.aborted & which & ~told.exists()
     over = request.c.begun_ns + request.c.duration_ns < now_ns - ABORTED_WAIT_NS
     for row in connection.execute(select(request).where(torn, over)).all():
         failed = {"outcome": FAILED, "place": place(row.error) if row.error else None}

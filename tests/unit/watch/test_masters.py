@@ -11,9 +11,25 @@ from typing import Any
 import pytest
 
 from standfast.journal import identity
-from standfast.journal.format import OTHER, RELOAD, SCALE, SIGNAL, SIGNAL_FIXED, STOP, TIMEOUT
+from standfast.journal.format import (
+    ABORTED,
+    OTHER,
+    RELOAD,
+    SCALE,
+    SIGNAL,
+    SIGNAL_FIXED,
+    STOP,
+    TIMEOUT,
+)
 from standfast.journal.identity import Identity
-from standfast.store.tables import evidence, incident, pending_exit, pending_signal, worker
+from standfast.store.tables import (
+    evidence,
+    incident,
+    pending_exit,
+    pending_signal,
+    request,
+    worker,
+)
 from tests.unit.watch.journals import SECOND, START_NS, House, Journal, dead, living
 
 
@@ -39,8 +55,11 @@ def signalled(
     master.writer.signal(who.pid, who.start_ticks, sig, reason, int(timeout_s * 1e9), wall_ns)
 
 
-def died(master: Journal, who: Identity, code: int, *, was_worker: bool = True) -> None:
-    master.writer.exit(who.pid, who.start_ticks, code, START_NS + 2 * SECOND, was_worker)
+def died(
+    master: Journal, who: Identity, code: int, *, was_worker: bool = True, after_s: int = 2
+) -> None:
+    at_ns = START_NS + after_s * SECOND
+    master.writer.exit(who.pid, who.start_ticks, code, at_ns, was_worker)
 
 
 def facts(house: House, *kinds: str) -> list[tuple[str, dict[str, Any]]]:
@@ -99,6 +118,21 @@ def test_a_signal_alone_is_no_incident(house: House) -> None:
     died(master, who, 0)
     house.drain()
     assert house.rows(incident) == []
+
+
+def test_a_request_torn_out_by_a_time_out_is_unfinished_however_long_the_worker_takes_to_end(
+    house: House,
+) -> None:
+    who, master = a_worker(), its_master(house)
+    journal = house.journal(who)
+    signalled(master, who, signal.SIGABRT, TIMEOUT, 2.5)
+    journal.request("/spin", 0, error=b"SystemExit: 1", flags=ABORTED, duration_s=3)
+    journal.now_ns += 25 * SECOND
+    journal.request("/bystander")
+    died(master, who, 0, after_s=30)
+    house.drain()
+    kept = house.row(request, uri="/spin")
+    assert (kept.outcome, kept.incident_id) == ("unfinished", house.row(incident).id)
 
 
 @pytest.mark.parametrize("code", [1, 3, 4, -9, -11])
