@@ -26,9 +26,11 @@ from .collector import Death, Living
 _RECENT = 120
 _STEP_S = 5.0
 _OLD = 120
-#: Workers hold three descriptors each; one in eight of those that the watcher may have is a worker.
-_SHARE = 1 / 8
+#: One in eight of the descriptors that the watcher may have, and a worker holds three.
+_SHARE = 1 / 24
 _MOST = 512
+#: Of further workers the files are opened each time; so many are sampled at all.
+_MOST_SAMPLED = 4096
 
 _PAGE = resource.getpagesize()
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -137,37 +139,49 @@ class Track:
 
 
 class Curve:
-    """Samples every living worker, up to 512 of them, and tells of a dead one how it went."""
+    """Samples every living worker, up to 4096 of them, and tells of a dead one how it went."""
 
     def __init__(self) -> None:
-        self._most = descriptors.share(_SHARE, _MOST)
-        self._tracked: dict[Process, tuple[Probe, Track]] = {}
+        self._most_open = descriptors.share(_SHARE, _MOST)
+        self._probes: dict[Process, Probe] = {}
+        self._limits: dict[Process, int | None] = {}
+        self._tracks: dict[Process, Track] = {}
 
     def look(self, living: Sequence[Living]) -> None:
         """Takes one sample of each."""
         # A process may serve two applications, and is one process all the same.
         for worker in {worker.process: worker for worker in living}.values():
-            tracked = self._tracked.get(worker.process)
+            if worker.process not in self._tracks and len(self._tracks) >= _MOST_SAMPLED:
+                continue
             try:
-                if tracked is None:
-                    if len(self._tracked) >= self._most:
-                        continue
-                    tracked = Probe(worker.pid, worker.process), Track()
-                    self._tracked[worker.process] = tracked
-                sample = tracked[0].sample()
+                sample = self._sample(worker)
             except (OSError, IndexError, ValueError):
                 continue  # it ends at this moment
+            track = self._tracks.setdefault(worker.process, Track())
             if sample is not None:
-                tracked[1].add(sample)
+                track.add(sample)
+
+    def _sample(self, worker: Living) -> Sample | None:
+        """Raises OSError, IndexError or ValueError where the process is gone or another one."""
+        if probe := self._probes.get(worker.process):
+            return probe.sample()
+        probe = Probe(worker.pid, worker.process)
+        self._limits[worker.process] = probe.descriptor_limit
+        if len(self._probes) < self._most_open:
+            self._probes[worker.process] = probe
+            return probe.sample()
+        try:
+            return probe.sample()
+        finally:
+            probe.close()
 
     def facts(self, death: Death) -> list[Fact]:
         """The curve of a worker that has died."""
-        if death.process not in self._tracked:
-            return []
-        probe, track = self._tracked[death.process]
-        samples = track.samples()
+        track = self._tracks.get(death.process)
+        samples = track.samples() if track else []
         if not samples:
             return []
+        limit = self._limits.get(death.process)
         # The moment of the death by the clock of the samples.
         died_s = time.monotonic() - (time.time_ns() - death.died_ns) / 1e9
         rows = [
@@ -181,20 +195,21 @@ class Curve:
             ]
             for one in samples
         ]
-        data = {"samples": rows, "descriptor_limit": probe.descriptor_limit}
-        words = _sentence(death.process.pid, samples, rows[0][0] or 0.0, probe.descriptor_limit)
+        data = {"samples": rows, "descriptor_limit": limit}
+        words = _sentence(death.process.pid, samples, rows[0][0] or 0.0, limit)
         return [Fact(CURVE, Source.PROC, death.died_ns, words, data)]
 
     def forget(self, death: Death) -> None:
         """Closes the files of a dead worker and drops its samples."""
-        tracked = self._tracked.pop(death.process, None)
-        if tracked is not None:
-            tracked[0].close()
+        self._tracks.pop(death.process, None)
+        self._limits.pop(death.process, None)
+        if probe := self._probes.pop(death.process, None):
+            probe.close()
 
     def close(self) -> None:
         """Closes all."""
-        while self._tracked:
-            self._tracked.popitem()[1][0].close()
+        while self._probes:
+            self._probes.popitem()[1].close()
 
 
 def _sentence(pid: int, samples: list[Sample], span_s: float, limit: int | None) -> str:

@@ -44,7 +44,10 @@ def waits_on_client(pid: int, tid: int) -> str | None:
         number, is_read = first, call in reads
     else:
         return None
-    if not _is_clients(pid, number):
+    try:
+        if not _is_clients(pid, number):
+            return None
+    except (ValueError, IndexError):  # a name of a socket is anybody's words, line breaks too
         return None
     return BODY if is_read else RESPONSE
 

@@ -123,6 +123,21 @@ def test_nothing_is_left_open_by_the_dead_the_strange_and_the_closed(
     assert open_files() == before
 
 
+def test_a_worker_for_which_no_file_can_be_kept_open_is_sampled_too(
+    child: subprocess.Popen[bytes],
+) -> None:
+    before = open_files()
+    curve, process = Curve(), process_of(child.pid)
+    curve._most_open = 0
+    for _ in range(3):
+        curve.look([Living(1, process, child.pid)])
+    assert open_files() == before
+    told = curve_of(curve, process).data
+    assert len(told["samples"]) == 3
+    assert told["descriptor_limit"] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    curve.close()
+
+
 def sample(at_s: float, rss: int = 1) -> Sample:
     return Sample(at_s, rss, 0.0, 1, 3, rss)
 

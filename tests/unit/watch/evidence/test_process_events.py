@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -85,12 +86,15 @@ def test_the_end_of_a_thread_is_none(events: ProcessEvents) -> None:
 
 def test_a_flood_of_ends_does_no_harm(events: ProcessEvents) -> None:
     assert events._socket is not None
-    events._socket.setsockopt(1, 8, 4096)  # SOL_SOCKET, SO_RCVBUF: room for a few
+    room = events._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    events._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # for a few
     for _ in range(100):
         if not (child := os.fork()):
             os._exit(0)
         os.waitpid(child, 0)
     events.look(())
+    # Other processes of the host end meanwhile: with so little room one of them could be the last.
+    events._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room // 2)
     death, _ = ended("import os; os._exit(3)")
     assert [fact.data for fact in events.facts(death)] == [{"exit_code": 3}]
 
