@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from standfast.journal.files import default_folder
 from standfast.journal.limit import parse_size
 
 FILE = "standfast.toml"
+#: In bytes; a file of settings has a few lines.
+_FILE_LIMIT = 2**20
 DAY_S = 86_400.0
 #: Requests do not pass more proxies.
 HOPS_LIMIT = 20
@@ -72,16 +75,36 @@ def load(
         variable = f"STANDFAST_{name.upper()}"
         if environ.get(variable):
             values[name] = _from_variable(variable, environ[variable], read)
-    values.update({name: value for name, value in flags.items() if value is not None})
-    values.setdefault("app", Path.cwd().name or "app")
-    values.setdefault("journal", default_folder())
-    values.setdefault("store", str(Path(values["journal"]).absolute().parent / "store.db"))
+    for name, value in flags.items():
+        if value is not None:
+            try:
+                values[name] = _READERS[name](value)
+            except ValueError as error:
+                raise UsageError(f"--{name} {value!a} should be {error}.") from None
+    try:
+        values.setdefault("app", _in_utf_8(Path.cwd().name) or "app")
+        values.setdefault("journal", default_folder())
+        values.setdefault("store", str(Path(values["journal"]).absolute().parent / "store.db"))
+    except FileNotFoundError:
+        raise UsageError("The current folder is there no more: change into another one.") from None
     return Settings(**values)
 
 
+def _in_utf_8(text: str) -> str:
+    """The text with a mark in the place of each byte that is not UTF-8."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("a text in quotation marks")
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError("a text that is not empty, in UTF-8 and without control characters")
+    return value
+
+
+def _path(value: Any) -> str:
+    # The name of a file may be anything but empty and with NUL.
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("a path that is not empty and without NUL")
     return value
 
 
@@ -141,7 +164,8 @@ def _hops(value: Any) -> int:
 
 
 def _texts(value: Any, wanted: str) -> tuple[str, ...]:
-    if isinstance(value, list) and all(isinstance(text, str) and text for text in value):
+    texts = value if isinstance(value, list) else [None]
+    if all(isinstance(text, str) and text and "\0" not in text for text in texts):
         return tuple(value)
     raise ValueError(wanted)
 
@@ -149,8 +173,8 @@ def _texts(value: Any, wanted: str) -> tuple[str, ...]:
 #: How each setting is checked; the errors say what it should have been.
 _READERS: dict[str, Callable[[Any], Any]] = {
     "app": _text,
-    "journal": _text,
-    "store": _text,
+    "journal": _path,
+    "store": _path,
     "slow_s": _seconds,
     "mask": _names,
     "truncate_clients": _yes_or_no,
@@ -197,18 +221,36 @@ def _from_variable(variable: str, text: str, read: Callable[[Any], Any]) -> Any:
 def _from_file(named: str | None) -> dict[str, Any]:
     path = Path(named or FILE)
     try:
-        source = path.read_text(encoding="utf-8")
+        source = _read(path)
     except FileNotFoundError:
         if named:
             raise UsageError(f"{path}: there is no such file.") from None
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
+    except ValueError as error:  # not UTF-8, or NUL in the name
         raise UsageError(f"{path}: cannot be read: {error}.") from None
     try:
         tables = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: {error}.") from None
+    except RecursionError:
+        raise UsageError(f"{path}: too deeply nested.") from None
     return _checked(tables, path, source)
+
+
+def _read(path: Path) -> str:
+    """The file's text. Raises OSError, and ValueError where it is none."""
+    # Without waiting: it may be a FIFO that nobody writes to.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ValueError("it is not a file")
+    with os.fdopen(fd, "rb") as file:
+        data = file.read(_FILE_LIMIT + 1)
+    if len(data) > _FILE_LIMIT:
+        raise ValueError(f"it is larger than {_FILE_LIMIT // 2**20} MiB")
+    return data.decode("utf-8")
 
 
 def _checked(tables: dict[str, Any], path: Path, source: str) -> dict[str, Any]:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from standfast import __version__
 from standfast.errors import StandfastError, UsageError
@@ -33,17 +36,18 @@ _EXTRAS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit status."""
+    _prepare_output()
     try:
-        arguments = _parser().parse_args(argv)
-        module = importlib.import_module(f"standfast.cli.{arguments.command_name}")
-        status: int = module.run(arguments)
-        sys.stdout.flush()
-        return status
+        return _run(argv)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        return _complain(f"this command needs more: pip install 'standfast[{extra}]'", 2)
+        return _complain(
+            f"this command needs more than the recorder: install standfast[{extra}], as README.md"
+            " shows under 'On your own application'",
+            2,
+        )
     except UsageError as error:
         return _complain(str(error), 2)
     except StandfastError as error:
@@ -51,9 +55,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing may complain of it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        _drop_output()
         return 1
+    except OSError as error:
+        # What no command expects: a full disk behind standard output, a folder that is gone.
+        _drop_output()
+        what = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{what}{error.strerror or error}", 1)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = _parser().parse_args(argv)
+        module = importlib.import_module(f"standfast.cli.{arguments.command_name}")
+        status: int = module.run(arguments)
+    finally:
+        sys.stdout.flush()
+    return status
+
+
+def _prepare_output() -> None:
+    """Has output go somewhere, whatever was closed and whatever its encoding is.
+
+    A stream that was closed leads to nothing. Its descriptor is not given to a command that
+    `run` becomes, which finds it closed as it was.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - for good
+            setattr(sys, name, nowhere)
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """What was not written yet is given up, so that nothing complains of it at exit."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,5 +114,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _complain(words: str, status: int) -> int:
-    print(f"standfast: {words}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"standfast: {words}", file=sys.stderr)
     return status

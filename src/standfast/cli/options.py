@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from standfast.errors import UsageError
 from standfast.settings import Settings, load
 
 _HELP = {
@@ -30,4 +31,6 @@ def settings(arguments: argparse.Namespace) -> Settings:
 
 def given_app(arguments: argparse.Namespace) -> str | None:
     """The application that was asked for, by flag or STANDFAST_APP; None means all of them."""
+    if arguments.app == "":
+        raise UsageError("--app '' names no application.")
     return arguments.app or os.environ.get("STANDFAST_APP") or None

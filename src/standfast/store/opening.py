@@ -38,7 +38,7 @@ def open_store(url: str, *, create: bool = True, update: bool = True) -> Engine:
     address = _address(url)
     shown = address.render_as_string()  # without the password
     path = address.database if shown.startswith("sqlite") else None
-    if path and path != ":memory:":
+    if path:
         _prepare_file(Path(path), create)
     try:
         engine = create_engine(address)
@@ -76,11 +76,27 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 def _address(url: str) -> URL:
+    in_memory = StandfastError(
+        "a store in memory, or without a name, is nobody else's: name a file with --store"
+    )
+    try:
+        url.encode()
+    except UnicodeEncodeError:
+        raise StandfastError(
+            f"store {url!a}: a store has a name in UTF-8; give another one with --store"
+        ) from None
     if "://" not in url:
+        if url in ("", ":memory:"):
+            raise in_memory
         return URL.create("sqlite", database=url)
     try:
-        return make_url(url)
-    except ArgumentError:
+        address = make_url(url)
+        if address.get_backend_name() == "sqlite" and (
+            address.database in (None, "", ":memory:") or "mode" in address.query
+        ):
+            raise in_memory
+        return address
+    except (ArgumentError, ValueError):
         raise StandfastError(
             f"store {_PASSWORD.sub('://***@', url)}: not an address; give a path or for example"
             " sqlite:////var/lib/x.db"
@@ -104,9 +120,10 @@ def _prepare_file(path: Path, create: bool) -> None:
             os.close(os.open(path.resolve(), os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         if not os.access(path, os.R_OK | os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError is a loop of links
+        words = getattr(error, "strerror", None) or "a loop of links"
         raise StandfastError(
-            f"store {path}: {error.strerror}; give a place that this user may write to with --store"
+            f"store {path}: {words}; give a place that this user may write to with --store"
         ) from None
 
 
