@@ -28,6 +28,7 @@ END = 0xE1
 SIGNAL = 0xC1
 EXIT = 0xD1
 PROGRESS = 0xA2
+ROUTE = 0xA1
 ROLL = 0xF1
 
 #: Flag of any record: a text was over its limit and has been cut.
@@ -66,6 +67,11 @@ SEGMENT_SEQS = 21
 #: of that thread, whoever takes it, says which request was running.
 SLOT_PREFIX = "standfast_request_"
 REQUEST_SLOTS = 4096
+
+#: How a framework spells what varies in its patterns: ``<int:id>`` as Flask and Django do, or
+#: ``{id:int}`` as Starlette does.
+BRACKETS = 1
+BRACES = 2
 
 CUT_MARK = "…"
 #: "Not known" for the number of bytes sent and for CPU time.
@@ -357,6 +363,13 @@ def unpack_signal(body: bytes) -> Signal | None:
         return None
     wall, ticks, pid, signal, reason, timeout = SIGNAL_FIXED.unpack_from(body)
     return Signal(wall, ticks, pid, signal, reason, timeout or None)
+
+
+def unpack_route(body: bytes) -> tuple[int, str] | None:
+    """Spelling and text of the pattern in a route record, or None where it is too short."""
+    if len(body) <= 2:
+        return None
+    return int.from_bytes(body[:2], "little"), _decode(body[2 : 2 + FIELD_LIMIT])
 
 
 def _decode(data: bytes) -> str:

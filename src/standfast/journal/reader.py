@@ -23,6 +23,7 @@ from .format import (
     PROGRESS,
     RECORD_LIMIT,
     ROLL,
+    ROUTE,
     SEGMENT_LIMIT,
     SIGNAL,
     Header,
@@ -33,7 +34,7 @@ from .format import (
 #: that it searches. Random bytes need 96: one place in eight, of these one in 43 with a known
 #: type, and then half of the largest record.
 _SEARCH_COST = 128
-_TYPE = re.compile(b"[%c%c%c%c%c%c]" % (BEGIN, END, EXIT, SIGNAL, PROGRESS, ROLL))
+_TYPE = re.compile(b"[%c%c%c%c%c%c%c]" % (BEGIN, END, EXIT, SIGNAL, PROGRESS, ROUTE, ROLL))
 #: What stands where a record is to come; its checksum may be there already.
 _NOTHING_YET = (b"", bytes(4))
 _checksum = zlib.adler32

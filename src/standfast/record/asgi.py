@@ -10,7 +10,7 @@ from urllib.parse import quote
 from ..journal.format import EVENT_STREAM, UNKNOWN, WEBSOCKET
 from ..journal.writer import BEGIN_KIND
 from .channel import Channel, channel_for
-from .errors import current, is_of_a_signal
+from .errors import current, is_of_a_signal, safely
 from .mask import SHORT, has_long_part, may_have_key
 from .request import RUNNING_KIND, Request
 from .slots import SLOT, make, slots
@@ -73,6 +73,8 @@ async def _serve(
     except BaseException as error:
         request.fail(error)
         raise
+    if recorder.channel.patterns is not None:
+        safely(recorder.channel.patterns.see_scope, scope)
     request.end()
     return result
 

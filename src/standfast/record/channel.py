@@ -15,7 +15,7 @@ from ..journal import files
 from ..journal.format import CUT, ERROR_LIMIT, FIELD_LIMIT, pack_fields
 from ..journal.identity import of_this_process, refuse_if_short
 from ..journal.writer import RETRY_NS, Writer
-from . import errors
+from . import errors, patterns
 from .mask import Masker, truncated
 from .settings import Settings, from_environ
 from .threads import CpuTime, is_shared
@@ -71,6 +71,8 @@ class Channel:
         self.server = ""
         #: Whether one thread serves many requests at a time.
         self.is_shared = False
+        #: What finds the patterns of the application's framework, where one is loaded.
+        self.patterns: Optional[patterns.Patterns] = None
         #: Responses that are being streamed, by the thread that fetched their last chunk.
         self.streams: dict[int, Any] = {}
         self.opened: Optional[Writer] = None
@@ -116,6 +118,7 @@ class Channel:
                     lost=self._lost,
                 )
                 self.is_shared = is_shared()
+                self.patterns = patterns.of_this_process(self.opened.append)
                 errors.watch_logging()
             self._catch_faults(self.opened.uid)
         except OSError as error:
@@ -223,7 +226,7 @@ class Channel:
         self._lock = threading.Lock()
         if self.opened is not None:
             self._first_seq = self.opened.next_seq
-            self.opened = None
+            self.opened = self.patterns = None
             self.writer = Opening(self)
         self._retry_at, self._tries, self._lost, self._error = 0, _TRIES, 0, None
         self._later.clear()

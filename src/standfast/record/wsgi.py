@@ -115,6 +115,8 @@ class Recorder:
             else:
                 request.fail(error)
             raise
+        if channel.patterns is not None:
+            safely(channel.patterns.see_environ, environ)
         if type(result) is not list and type(result) is not tuple:
             body: Iterable[bytes] = request.follow(result, environ)
             return body

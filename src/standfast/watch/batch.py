@@ -22,6 +22,7 @@ from standfast.journal.format import (
     EVENT_STREAM,
     EXIT,
     PROGRESS,
+    ROUTE,
     RUNNING,
     SIGNAL,
     WEBSOCKET,
@@ -31,6 +32,7 @@ from standfast.journal.format import (
     unpack_end,
     unpack_exit,
     unpack_progress,
+    unpack_route,
     unpack_signal,
 )
 from standfast.journal.reader import Record
@@ -228,6 +230,12 @@ class Batch:
             said = unpack_exit(body, flags)
         elif kind == SIGNAL:
             said = unpack_signal(body)
+        elif kind == ROUTE:
+            pattern = unpack_route(body)
+            if pattern is not None:
+                source.http.add_pattern(*pattern)
+                source.websocket.add_pattern(*pattern)
+            return
         else:
             return
         if said is None or said.wall_ns < 0 or max(number or 0 for number in said) > MOST:

@@ -84,6 +84,7 @@ def fold(path: bytes) -> bytes:
 
 def _fold_part(part: bytes) -> bytes:
     part = part.partition(b";")[0]  # parameters of a part, such as a session (RFC 3986, 3.3)
+    part = part.replace(b"<", b"%3C")  # what stands in brackets is a framework's parameter
     if part == b"***":  # a secret, masked before it was written
         return b"{hash}"
     if _ONE_VERSION.fullmatch(part):

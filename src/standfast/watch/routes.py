@@ -17,6 +17,8 @@ from standfast.store import writing
 from standfast.store.tables import TEMPLATE_LIMIT, UNFINISHED, request, route
 
 from .folding import fold
+from .patterns import Tree
+from .patterns import template as template_of
 
 #: What a route is called that came after an application had its number of them.
 OTHER = "{other}"
@@ -51,6 +53,7 @@ class Routes:
         self._look_at = 0.0
         self._remembered: dict[bytes, int] = {}
         self._tree = _Tree()
+        self._patterns = Tree()
         self.known: dict[bytes, int] = {}
         self._look()
 
@@ -64,7 +67,7 @@ class Routes:
         remembered = self._remembered.get(path)
         if remembered:
             return remembered
-        number = self._number(fold(path), found)
+        number = self._number(self._patterns.match(path) or fold(path), found)
         if number != self._other and len(path) <= _LONGEST_REMEMBERED:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
@@ -117,6 +120,19 @@ class Routes:
             return
         self.known[template] = number
         self._tree.add(template)
+        self._patterns.add(template)
+
+    def add_pattern(self, syntax: int, pattern: str) -> None:
+        """Takes in a pattern of the application's framework (see ``journal.format.BRACKETS``).
+
+        It gets its route at once, by which it is known after a restart too.
+        """
+        found = template_of(syntax, pattern)
+        if found is None or found.encode() in self.known:
+            return
+        if len(self.known) < self._limit:
+            self._remembered.clear()
+            self._learn(found.encode(), self._row(found))
 
     def _row(self, template: str) -> int:
         values = {
@@ -146,7 +162,7 @@ class _Tree:
             node = place + b"/" + part
             if part and node not in self._nodes:
                 self._nodes.add(node)
-                if b"{" not in part:
+                if b"{" not in part and b"<" not in part:
                     self._children[place] = self._children.get(place, 0) + 1
             place = node
 
@@ -155,7 +171,12 @@ class _Tree:
         place = b""
         parts = template.split(b"/")
         for at, part in enumerate(parts):
-            new = part and b"{" not in part and place + b"/" + part not in self._nodes
+            new = (
+                part
+                and b"{" not in part
+                and b"<" not in part
+                and place + b"/" + part not in self._nodes
+            )
             if new and self._children.get(place, 0) >= WIDE:
                 parts[at] = NAME
             place += b"/" + parts[at]
