@@ -8,19 +8,20 @@ quadratic work takes sixteen times.
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
+import pickle
 import re
+import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
 from itertools import permutations
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-import standfast
+from tests.unit.package_patterns import Use
 
 SIZE = 800
 GROWTH = 4
@@ -29,49 +30,20 @@ MOST = 9.0
 #: Less than this, in seconds for SIZE characters, is not worth a second look.
 QUICK_S = 0.0003
 _ALWAYS = "a0 \n./%=\"'-:\\"
-_LEFT_OUT = ("standfast.store.migrations", "standfast.record.hook.site", "standfast.__main__")
-
-
-#: Only ever tried at one place of a text, by a function that does not know them by name.
-_AT_ONE_PLACE = {
-    "standfast.record.mask._VALUE",
-    "standfast.record.mask._JSON_VALUE",
-    "standfast.record.mask._WORD_VALUE",
-    "standfast.watch.folding._KINDS",
-}
-
-
-class Use(NamedTuple):
-    """A pattern, and whether it is searched for, or tried at the start of a text only."""
-
-    pattern: re.Pattern[Any]
-    searched: bool
 
 
 def _uses() -> Iterator[tuple[str, Use]]:
-    """All compiled patterns that are values of a module, or whose method is one."""
-    for found in pkgutil.walk_packages(standfast.__path__, "standfast."):
-        if found.name.startswith(_LEFT_OUT):
-            continue
-        module = importlib.import_module(found.name)
-        source = inspect.getsource(module)
-        for name, value in vars(module).items():
-            full = f"{found.name}.{name}"
-            methods = set(re.findall(rf"\b{name}\.(\w+)", source))
-            searched = not methods or not methods.issubset({"match", "fullmatch"})
-            for pattern in _patterns_in(value):
-                yield full, Use(pattern, searched and full not in _AT_ONE_PLACE)
-
-
-def _patterns_in(value: object) -> Iterator[re.Pattern[Any]]:
-    value = getattr(value, "__self__", value)
-    if isinstance(value, re.Pattern):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _patterns_in(one)
-    elif isinstance(value, dict):
-        yield from _patterns_in([*value.keys(), *value.values()])
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.unit.package_patterns"],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    seen = set()
+    for name, pattern, searched in pickle.loads(done.stdout):
+        if (pattern, searched) not in seen:  # one that another module imports
+            seen.add((pattern, searched))
+            yield name, Use(pattern, searched)
 
 
 USES = list(_uses())

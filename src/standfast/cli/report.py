@@ -115,7 +115,7 @@ def _route(text: str) -> str:
     """The route that is meant by a template, a path, or the beginning of either and a star."""
     from standfast.watch.folding import fold
 
-    if text.endswith("*"):
+    if text.endswith("*") or "<" in text:
         return text
     return fold(text.partition("?")[0].encode()).decode("utf-8", "replace")
 

@@ -13,6 +13,7 @@ from struct import Struct
 from typing import Any, Callable, Optional
 
 from ..journal.format import BRACES, BRACKETS, FIELD_LIMIT, ROUTE
+from .errors import safely
 
 #: So many patterns are written by one process at most.
 _MOST = 1000
@@ -38,15 +39,39 @@ def of_this_process(append: Callable[[int, bytes], None]) -> Optional[Patterns]:
 class Patterns:
     """Writes each pattern that it meets once."""
 
-    __slots__ = ("_append", "_known", "_tries")
+    __slots__ = ("_append", "_has_flask", "_known", "_tries")
 
     def __init__(self, append: Callable[[int, bytes], None], tries: int) -> None:
         self._append = append
         self._known: set[str] = set()
+        self._has_flask = "flask" in sys.modules
         self._tries = tries
 
+    def seeing(self, environ: Any, start_response: Callable[..., Any]) -> Callable[..., Any]:
+        """A ``start_response`` that looks at the request first: Flask takes its own out of the
+        environ as soon as it has been served."""
+
+        if not self._has_flask and not self._tries:
+            return start_response
+        known = self._known
+
+        def start(status: Any, headers: Any, exc_info: Any = None) -> Any:
+            try:
+                # Nearly always a rule that is known by now.
+                if environ["werkzeug.request"].url_rule.rule not in known or environ["SCRIPT_NAME"]:
+                    self.see_environ(environ)
+            except Exception:  # no request of Flask's, or one without a rule
+                if self._tries:
+                    safely(self.see_environ, environ)
+            try:
+                return start_response(status, headers, exc_info)
+            finally:
+                exc_info = None  # or the traceback would hold this frame for ever
+
+        return start
+
     def see_environ(self, environ: dict[str, Any]) -> None:
-        """Looks at a WSGI request that has been served."""
+        """Looks at a WSGI request whose response begins."""
         request = environ.get("werkzeug.request")
         if request is not None:
             rule = request.url_rule

@@ -105,18 +105,19 @@ class Recorder:
                 raise
             channel.lose()
         try:
+            start: Any = request.start_response
+            if channel.patterns is not None:
+                start = channel.patterns.seeing(environ, start)
             if channel.is_shared:
-                result: Any = slot_of(request.seq)(self.app, environ, request.start_response)
+                result: Any = slot_of(request.seq)(self.app, environ, start)
             else:
-                result = self.app(environ, request.start_response)
+                result = self.app(environ, start)
         except BaseException as error:
             if kind & _WEBSOCKET and type(error) in _WEBSOCKET_IS_OVER:
                 request.end()
             else:
                 request.fail(error)
             raise
-        if channel.patterns is not None:
-            safely(channel.patterns.see_environ, environ)
         if type(result) is not list and type(result) is not tuple:
             body: Iterable[bytes] = request.follow(result, environ)
             return body

@@ -162,7 +162,7 @@ class _Tree:
             node = place + b"/" + part
             if part and node not in self._nodes:
                 self._nodes.add(node)
-                if b"{" not in part and b"<" not in part:
+                if not _varies(part):
                     self._children[place] = self._children.get(place, 0) + 1
             place = node
 
@@ -171,16 +171,15 @@ class _Tree:
         place = b""
         parts = template.split(b"/")
         for at, part in enumerate(parts):
-            new = (
-                part
-                and b"{" not in part
-                and b"<" not in part
-                and place + b"/" + part not in self._nodes
-            )
-            if new and self._children.get(place, 0) >= WIDE:
+            new = place + b"/" + part not in self._nodes
+            if new and part and not _varies(part) and self._children.get(place, 0) >= WIDE:
                 parts[at] = NAME
             place += b"/" + parts[at]
         return b"/".join(parts)
+
+
+def _varies(part: bytes) -> bool:
+    return b"{" in part or b"<" in part
 
 
 def give_routes_of_their_own(connection: Connection, worker_id: int) -> None:
