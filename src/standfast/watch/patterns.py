@@ -30,7 +30,8 @@ def template(syntax: int, pattern: str) -> str | None:
 
     Whatever takes the rest of the path is ``<path>…``.
     """
-    if not pattern.startswith("/") or len(pattern) > _LONGEST or pattern.count("/") > _PARTS:
+    is_short = len(pattern) <= _LONGEST and pattern.count("/") <= _PARTS
+    if not pattern.startswith("/") or not is_short or not pattern.isprintable():
         return None
     parts = pattern.split("/")
     for at, part in enumerate(parts):

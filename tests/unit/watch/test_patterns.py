@@ -36,6 +36,7 @@ NOT_SIMPLE = [
     (BRACKETS, "/{a}"),
     (BRACKETS, "/" + "x" * 300),
     (BRACKETS, "/x" * 100),
+    (BRACKETS, "/a\0b/<c>"),
     (7, "/blog/<slug>"),
 ]
 
