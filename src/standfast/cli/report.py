@@ -224,7 +224,10 @@ def _slow(arguments: argparse.Namespace) -> int:
 
 
 def _errors(arguments: argparse.Namespace) -> int:
-    return _closed(arguments, "failed", "No request failed.")
+    status = _closed(arguments, "failed", "No request failed.")
+    if not arguments.json:
+        _print_logged(arguments)
+    return status
 
 
 def _closed(arguments: argparse.Namespace, outcome: str, nothing: str) -> int:
@@ -240,6 +243,17 @@ def _closed(arguments: argparse.Namespace, outcome: str, nothing: str) -> int:
     else:
         _print_closed(found, outcome)
     return 1 if found else 0
+
+
+def _print_logged(arguments: argparse.Namespace) -> None:
+    from standfast.store.queries import logged
+
+    found = logged(*_store(arguments))
+    if found:
+        print("\nLogged as errors in requests that did not fail:")
+        columns = [Column("times", number=True), Column("last"), Column("route", flexible=True)]
+        rows = [[f"{row.count:,}", moment(row.last_ns), row.template, row.place] for row in found]
+        print_table([*columns, Column("error", flexible=True)], rows)
 
 
 def _print_closed(found: Sequence[Any], outcome: str) -> None:

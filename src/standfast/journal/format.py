@@ -43,6 +43,8 @@ RUNNING = 0x04
 #: The application was torn out of the request by an exception that is no error (SystemExit,
 #: KeyboardInterrupt, GreenletExit); the last line of the error stack starts with its name.
 ABORTED = 0x08
+#: What stands as its error was only logged: no exception escaped from the application.
+LOGGED = 0x80
 #: The task that served the request was cancelled, as when the client has gone.
 CANCELLED = 0x10
 #: Flag of an exit record: the child was there to serve requests, whether or not it came to that.
@@ -147,6 +149,7 @@ class End(NamedTuple):
     running: bool = False
     aborted: bool = False
     cancelled: bool = False
+    logged: bool = False
 
 
 class Progress(NamedTuple):
@@ -338,6 +341,7 @@ def unpack_end(body: bytes, flags: int) -> End | None:
         bool(flags & RUNNING),
         bool(flags & ABORTED),
         bool(flags & CANCELLED),
+        bool(flags & LOGGED),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import Any, Optional
 
-from ..journal.format import ABORTED, PROGRESS, PROGRESS_FIXED, RUNNING, UNKNOWN
+from ..journal.format import ABORTED, LOGGED, PROGRESS, PROGRESS_FIXED, RUNNING, UNKNOWN
 from ..journal.writer import END_KIND, pack_end
 from .channel import Channel
 from .errors import Noted, end_flags, is_of_a_signal, safely, stack_of
@@ -54,22 +54,23 @@ class Request(Noted):
             flags = safely(end_flags, error, default=0)
             if not flags or flags & ABORTED:
                 safely(self.note, safely(stack_of, error))
-            self.end(END_KIND | flags << 24)
+            self.end(END_KIND | flags << 24, raised=True)
 
-    def end(self, kind: int = END_KIND) -> None:
-        """Closes the record; a second call does nothing."""
+    def end(self, kind: int = END_KIND, *, raised: bool = False) -> None:
+        """Closes the record; a second call does nothing. ``raised`` says that an exception
+        escaped, and that what is noted is not only what was logged."""
         seq = self.seq
         if seq:
-            self.write(kind)
+            self.write(kind, raised=raised)
             self.seq = 0
             if self.channel.cpu_time:
                 self.channel.cpu.end(self.turn)
 
-    def write(self, kind: int) -> None:
+    def write(self, kind: int, *, raised: bool = False) -> None:
         """Writes an end record of that kind, if the request's beginning was recorded."""
         if self.seq:
             try:
-                self.channel.writer.append(*self._packed(kind))
+                self.channel.writer.append(*self._packed(kind, raised=raised))
             except BaseException as error:
                 if is_of_a_signal(error):
                     raise
@@ -89,13 +90,13 @@ class Request(Noted):
         """The status of the response, 0 where there is none."""
         raise NotImplementedError
 
-    def _packed(self, kind: int) -> tuple[int, bytes]:
+    def _packed(self, kind: int, *, raised: bool = False) -> tuple[int, bytes]:
         duration = monotonic_ns() - self.begun_ns
         channel = self.channel
         cpu = channel.cpu.used(self.turn) if channel.cpu_time else UNKNOWN
         body = pack_end(self.seq, duration, cpu, self.sent, self.code())
         if self.errors:
-            error, kind = channel.error(self.errors, kind)
+            error, kind = channel.error(self.errors, kind if raised else kind | LOGGED << 24)
             body += error
         return kind, body
 

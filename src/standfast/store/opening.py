@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from standfast.errors import StandfastError
 
 #: The migration that this program's tables stand for.
-REVISION = "0008"
+REVISION = "0009"
 #: How long a statement waits for another process that holds SQLite's lock, in seconds.
 LOCK_WAIT_S = 5.0
 _PASSWORD = re.compile(r"://.*@")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, or_, select
 
 from .in_flight import MOST, in_flight
-from .tables import application, incident, request, route, worker
+from .tables import application, incident, logged_error, request, route, worker
 
 _CHUNK = 500
 
@@ -93,6 +93,25 @@ def closed(engine: Engine, outcome: str, wanted: Filter) -> Sequence[Row[Any]]:
             mine = connection.execute(narrow.where(request.c.application_id == app_id))
             newest = nlargest(wanted.limit, [*newest, *((row[0], row[1]) for row in mine)])
         return requests_by_id(connection, [number for _, number in newest])
+
+
+def logged(engine: Engine, wanted: Filter) -> Sequence[Row[Any]]:
+    """Errors that were logged in requests that did not fail, by place, the latest first."""
+    statement = (
+        select(logged_error, route.c.template)
+        .join(route, route.c.id == logged_error.c.route_id)
+        .order_by(logged_error.c.last_ns.desc())
+        .limit(wanted.limit)
+    )
+    if wanted.since_ns is not None:
+        statement = statement.where(logged_error.c.last_ns >= wanted.since_ns)
+    if wanted.route is not None:
+        statement = statement.where(logged_error.c.route_id.in_(_routes(wanted.route)))
+    with engine.connect() as connection:
+        if wanted.app is not None:
+            ids = _app_ids(connection, wanted.app)
+            statement = statement.where(route.c.application_id.in_(ids))
+        return connection.execute(statement).all()
 
 
 def requests_by_id(connection: Connection, ids: Sequence[int]) -> list[Row[Any]]:

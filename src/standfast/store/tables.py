@@ -66,7 +66,8 @@ application = Table(
 #: journal; they change in the transaction that stores what was read. ``signal`` is a name such
 #: as SIGSEGV, ``exit_code`` is set where there was no signal; both are null where nobody knows.
 #: ``lost`` requests could not be recorded, ``damaged`` stretches of the journal not be read, and
-#: ``left_out`` requests were open at once beyond those of which rows are kept.
+#: ``left_out`` requests were open at once beyond those of which rows are kept. ``master`` says
+#: that it has told of workers of its own.
 worker = Table(
     "worker",
     metadata,
@@ -88,6 +89,7 @@ worker = Table(
     Column("damaged", Integer, nullable=False, default=0, server_default="0"),
     Column("damaged_bytes", BigInteger, nullable=False, default=0, server_default="0"),
     Column("left_out", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("master", Boolean, nullable=False, default=False, server_default=false()),
     Column("died_ns", BigInteger),
     Column("signal", String(16)),
     Column("exit_code", Integer),
@@ -137,6 +139,22 @@ route = Table(
     Column("kind", String(10), nullable=False, default="http", server_default="http"),
     Column("template", String(TEMPLATE_LIMIT), nullable=False),
     UniqueConstraint("application_id", "kind", "template"),
+)
+
+#: Errors that were logged in requests that did not fail, by where they come from: how often, when
+#: first and last (nanoseconds of the epoch), and the last one's text.
+logged_error = Table(
+    "logged_error",
+    metadata,
+    Column("id", _BigId, primary_key=True),
+    Column("route_id", ForeignKey("route.id"), nullable=False),
+    Column("place", String(PLACE_LIMIT), nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("first_ns", BigInteger, nullable=False),
+    Column("last_ns", BigInteger, nullable=False),
+    Column("error", Text, nullable=False),
+    UniqueConstraint("route_id", "place"),
+    Index(None, "last_ns"),
 )
 
 #: Kinds of incident: a worker has died, or hangs and has not been ended by anybody.

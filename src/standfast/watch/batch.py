@@ -43,6 +43,7 @@ from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request
 from . import crowd
 from .bounds import CLOCK_NS, MOST, clock_ns
 from .folding import fold_numbers
+from .logged import LoggedErrors
 from .outcome import Row, close
 from .proxies import Proxies
 from .rollups import Rollups
@@ -101,6 +102,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.rollups = Rollups()
+        self.logged = LoggedErrors()
         #: What masters say of their children, by the number of the master's row.
         self.said: list[tuple[int, Exit | Signal]] = []
         #: Records that say nothing: ends without a begin, bodies too short.
@@ -202,6 +204,7 @@ class Batch:
     def store(self, connection: Connection) -> None:
         """Writes everything but what masters say and the roll-ups, to which deaths may add."""
         self._close_late(connection)
+        self.logged.store(connection)
         if self._kept:
             # A hostile journal may begin the same request twice; the first one counts.
             insert = request.insert().prefix_with("OR IGNORE", dialect="sqlite")
@@ -323,6 +326,8 @@ class Batch:
             row["place"] = place(row["error"]) if row["error"] else None
             self.closed += 1
         else:
+            if row["error"] and end.logged:
+                self.logged.add(row["route_id"], row["begun_ns"], row["error"])
             raw = bytearray("\0".join([row[name] for name in _TEXTS]).encode())
             self._ordinary.append(
                 (

@@ -95,7 +95,9 @@ def conclude(connection: Connection, worker_id: int, rollups: Rollups) -> None:
     give_routes_of_their_own(connection, worker_id)
     unfinished = mine & (request.c.outcome == UNFINISHED)
     took_along = connection.execute(select(request.c.id).where(unfinished)).first()
-    if took_along is None and not is_bad_end(dead.signal, dead.exit_code):
+    # A master that ends by itself does so for its workers, whose ends are told.
+    is_followed = dead.master and dead.signal is None
+    if took_along is None and (is_followed or not is_bad_end(dead.signal, dead.exit_code)):
         return
     incident_id = connection.execute(
         select(incident.c.id).where(incident.c.worker_id == worker_id)

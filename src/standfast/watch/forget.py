@@ -36,6 +36,7 @@ from standfast.store.tables import (
     application,
     evidence,
     incident,
+    logged_error,
     ordinary_request,
     request,
     route,
@@ -99,6 +100,7 @@ def count_before(engine: Engine, before_ns: int) -> list[Count]:
         ("requests that were in flight in incidents", request, request.c.incident_id.in_(taken)),
         ("incidents", incident, struck),
         ("workers", worker, worker.c.died_ns < before_ns),
+        ("logged errors, counted", logged_error, logged_error.c.last_ns < before_ns),
     ]
     for name, span in (("minutes", MINUTES), ("hours", HOURS), ("days", DAYS)):
         whole = span.number < before_ns // span.length_ns
@@ -145,6 +147,7 @@ def of_client(
     for kind, table, names in (
         ("facts in which it stood", evidence, ("text", "data")),
         ("tracebacks in which it stood", worker, ("fault",)),
+        ("logged errors in which it stood", logged_error, ("error", "place")),
         ("routes in which it stood", route, ("template",)),
     ):
         number = 0
@@ -237,6 +240,8 @@ def _take_out(
                 values["template"] = f"{values['template'][: TEMPLATE_LIMIT - 20]}#{row.id}"
             if "place" in values:
                 values["place"] = values["place"][:160]
+            if table is logged_error:
+                values["place"] = f"{values['place'][:140]}#{row.id}"
             connection.execute(update(table).where(table.c.id == row.id).values(values))
 
 

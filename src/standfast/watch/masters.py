@@ -70,6 +70,9 @@ def store_said(
     Says whether a worker has died of which nothing else is known so far: see ``settle``.
     """
     waiting = False
+    masters = {one for one, word in said if isinstance(word, Signal) or word.worker}
+    for one in sorted(masters):
+        connection.execute(update(worker).where(worker.c.id == one).values(master=True))
     for reporter_id, word in said:
         worker_id = connection.execute(
             select(worker.c.id).where(_child_of(reporter_id, word.pid, word.start_ticks))

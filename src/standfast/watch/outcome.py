@@ -22,7 +22,8 @@ def close(row: Row, end: End, slow_ns: int) -> str:
     """Enters an end record into a request's row; its outcome, OPEN where more is to come.
 
     The first end record gives the duration; one that follows it gives the time that the
-    application's code ran on in the background. An error in either counts.
+    application's code ran on in the background. An exception that escaped from either counts, and a
+    status from 500 on; what was only logged does not make a failure.
     """
     duration_ns = min(end.duration_ns, DURATION_NS)
     if row["duration_ns"] is None:
@@ -37,7 +38,7 @@ def close(row: Row, end: End, slow_ns: int) -> str:
     row["aborted"] = end.aborted
     if end.running or end.aborted:
         return OPEN
-    failed = bool(row["error"]) or (row["status"] or 0) >= 500
+    failed = (bool(row["error"]) and not end.logged) or (row["status"] or 0) >= 500
     if failed and not end.cancelled:
         return FAILED
     if row["kind"] == "http" and row["duration_ns"] >= slow_ns:

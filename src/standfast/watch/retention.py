@@ -24,6 +24,7 @@ from standfast.store.tables import (
     application,
     evidence,
     incident,
+    logged_error,
     ordinary_request,
     pending_exit,
     pending_signal,
@@ -119,6 +120,7 @@ class Retention:
             for at in range(0, len(routes), _ROUTES):
                 some = routes[at : at + _ROUTES]
                 steps.append(partial(rollups, span=span, route_ids=some, kept=kept))
+        steps.append(partial(logged, kept=failed))
         steps.append(partial(sign_ins, now_ns=now_ns))
         return steps
 
@@ -196,6 +198,12 @@ def rollups(connection: Connection, span: Span, route_ids: Sequence[int], kept: 
     table, first = span.table, kept.first_ns // span.length_ns
     connection.execute(delete(table).where(table.c.route_id.in_(route_ids), span.number < first))
     return False
+
+
+def logged(connection: Connection, kept: Kept) -> bool:
+    """One step of deletion of errors that were only logged, and not lately."""
+    ids = select(logged_error.c.id).where(kept.lacks(logged_error.c.last_ns))
+    return _delete_rows(connection, logged_error, ids)
 
 
 def sign_ins(connection: Connection, now_ns: int) -> bool:

@@ -69,9 +69,15 @@ def test_the_error_that_escaped_is_kept_beside_those_that_were_logged(tmp_path: 
             LOG.error("number %d", number)
         raise ValueError("the last straw")
 
-    error = end_of(tmp_path, action).error
-    assert error.startswith("shop: number 0\n")
-    assert error.endswith("\nValueError: the last straw\n")
+    end = end_of(tmp_path, action)
+    assert end.error.startswith("shop: number 0\n")
+    assert end.error.endswith("\nValueError: the last straw\n")
+    assert not end.logged
+
+
+def test_an_end_says_whether_its_errors_were_only_logged(tmp_path: Path) -> None:
+    assert end_of(tmp_path, lambda: LOG.error("refused")).logged
+    assert not end_of(tmp_path / "other", lambda: None).logged
 
 
 @pytest.mark.parametrize(

@@ -270,3 +270,22 @@ def test_hostile_numbers_in_a_masters_word_fit_their_columns(house: House) -> No
     house.drain()
     assert house.watcher.ignored == 16
     assert house.rows(pending_exit) == house.rows(pending_signal) == []
+
+
+@pytest.mark.parametrize(("code", "incidents"), [(3, 0), (-9, 1)])
+def test_a_master_that_ends_by_itself_is_no_worker_that_died(
+    house: House, code: int, incidents: int
+) -> None:
+    """Its workers' ends are told; that somebody killed it is told of itself."""
+    who = dead(pid=4243)
+    parent = house.journal(dead(pid=1000, start_ticks=10))
+    master = house.journal(dead())
+    died(parent, dead(), code, was_worker=False)
+    died(master, who, 3)
+    house.journal(who).begin("/killer")
+    house.drain()
+    house.drain()
+    master_row, worker_row = house.row(worker, pid=4242), house.row(worker, pid=4243)
+    assert (master_row.master, worker_row.master) == (True, False)
+    assert len(house.rows(incident, worker_id=master_row.id)) == incidents
+    assert len(house.rows(incident, worker_id=worker_row.id)) == 1

@@ -18,6 +18,7 @@ from standfast.journal.format import (
     END,
     END_FIXED,
     EXIT,
+    LOGGED,
     LOST_OFFSET,
     MIN_SEGMENT_SIZE,
     RUNNING,
@@ -28,6 +29,7 @@ from standfast.store import Sketch
 from standfast.store.tables import (
     application,
     incident,
+    logged_error,
     ordinary_request,
     request,
     rollup,
@@ -35,7 +37,7 @@ from standfast.store.tables import (
     texts_of,
     worker,
 )
-from standfast.watch import Settings
+from standfast.watch import Settings, logged
 from tests.unit.watch.journals import SECOND, START_NS, House, dead, living
 
 
@@ -465,3 +467,36 @@ def test_progress_tells_requests_and_bytes(house: House) -> None:
     house.watcher.intake._progress = lambda *numbers: told.append(numbers)
     house.drain()
     assert told[-1] == (2000, size, size)
+
+
+def test_what_was_only_logged_is_no_failure_and_is_counted_by_its_place(house: House) -> None:
+    journal = house.journal()
+    for number in range(3):
+        error = b"auth: wrong password\n" if number else b"auth: locked\n"
+        journal.request("/login", 401, error=error, flags=LOGGED)
+    journal.end(journal.begin("/login"), 200, duration_s=9, error=b"auth: slow\n", flags=LOGGED)
+    journal.request("/login", 500, error=b"auth: broken\n", flags=LOGGED)
+    journal.request("/login", 200, error=b"Traceback: it escaped\n")
+    house.drain()
+    house.restart()
+    journal.request("/login", 401, error=b"auth: wrong password\n", flags=LOGGED)
+    house.drain()
+    assert [(row.outcome, row.status) for row in house.rows(request)] == [
+        ("slow", 200),
+        ("failed", 500),
+        ("failed", 200),
+    ]
+    assert {row.place: row.count for row in house.rows(logged_error)} == {
+        "auth: locked": 1,
+        "auth: wrong password": 3,
+    }
+    assert [row.status for row in house.rows(ordinary_request)] == [401] * 4
+
+
+def test_places_of_logged_errors_are_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logged, "MOST_PLACES", 5)
+    journal = house.journal()
+    for number in range(20):
+        journal.request("/login", 401, error=b"auth: %d\n" % number, flags=LOGGED)
+    house.drain()
+    assert len(house.rows(logged_error)) == 5
