@@ -74,13 +74,15 @@ class Frame(NamedTuple):
 
 class Stack(NamedTuple):
     """One thread's calls, the innermost first. ``thread`` is what ``threading.get_ident`` gave, 0
-    where that is not known; ``slots`` name the requests that it serves, the innermost first."""
+    where that is not known; ``slots`` name the requests that it serves, the innermost first.
+    ``active`` says whether it ran on a processor, None where that was not looked at."""
 
     fact: Fact
     thread: int
     is_current: bool
     slots: tuple[int, ...]
     frames: tuple[Frame, ...]
+    active: bool | None = None
 
     @property
     def top(self) -> str:
@@ -154,29 +156,34 @@ def _from_data(fact: Fact, one: dict[str, Any]) -> Stack:
             for frame in (frames[:_MOST_FRAMES] if isinstance(frames, list) else ())
             if isinstance(frame, list) and len(frame) == 3
         ),
+        one.get("active") is True or one.get("gil") is True,
     )
 
 
 def _from_text(fact: Fact) -> Iterator[Stack]:
     thread, is_current, frames = 0, False, list[Frame]()
+    active: bool | None = None
     for line in fact.text.splitlines()[:_MOST_LINES]:
         line = line.strip()[:_LONGEST]
         if head := _HEAD.match(line):
             if frames:
-                yield _stack(fact, thread, is_current, frames)
+                yield _stack(fact, thread, is_current, frames, active)
             number = head[2]
             thread = int(number, 16 if number.startswith("0x") else 10)
             is_current, frames = bool(head[1]), []
+            active = "(active" in line or (None if "(idle" not in line else False)
         elif len(frames) < _MOST_FRAMES and (frame := _frame(line)):
             frames.append(frame)
     if frames:
-        yield _stack(fact, thread, is_current, frames)
+        yield _stack(fact, thread, is_current, frames, active)
 
 
-def _stack(fact: Fact, thread: int, is_current: bool, frames: list[Frame]) -> Stack:
+def _stack(
+    fact: Fact, thread: int, is_current: bool, frames: list[Frame], active: bool | None
+) -> Stack:
     named = [f.function.removeprefix(SLOT_PREFIX) for f in frames if SLOT_PREFIX in f.function]
     slots = tuple(int(name) for name in named if name.isdecimal() and name.isascii())
-    return Stack(fact, thread, is_current, slots, tuple(frames))
+    return Stack(fact, thread, is_current, slots, tuple(frames), active)
 
 
 def _frame(line: str) -> Frame | None:

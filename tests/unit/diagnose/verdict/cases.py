@@ -105,11 +105,11 @@ def counter(before: int = 0, after: int = 1, limit_mib: float = 800) -> Fact:
     )  # fmt: skip
 
 
-def neighbour(mib: float = 20_000) -> Fact:
+def neighbour(mib: float = 20_000, scope: str = "host", cgroup: str = "/shop") -> Fact:
     words = "Out of memory: Killed process 99 (java)"
     return fact(
         evidence.NEIGHBOUR_OOM_KILL, Source.KMSG, words, age_s=2,
-        victim_pid=99, rss_bytes=int(mib * MIB), scope="host", name="java",
+        victim_pid=99, rss_bytes=int(mib * MIB), scope=scope, cgroup=cgroup, name="java",
     )  # fmt: skip
 
 
@@ -173,6 +173,14 @@ ASKING = """Thread 0x7F01 (idle): "MainThread"
 """
 
 
+AT_WORK = """Thread 0x7F01 (active+gil): "MainThread"
+    spin (/srv/shop/views.py:9)
+    handle (gunicorn/workers/sync.py:130)
+"""
+IN_A_LOCK = """Thread 0x7F01 (idle): "MainThread"
+    want (/srv/shop/views.py:9)
+    handle (gunicorn/workers/sync.py:130)
+"""
 UNREADER = """Thread 0x7F01 (idle): "MainThread"
     recv (socket.py:230)
     chunk (gunicorn/http/unreader.py:66)

@@ -96,6 +96,16 @@ CASES: dict[str, tuple[Case, str, float]] = {
         case(c.ended("SIGTERM"), c.order("application")), "app_exit", 0.9),
     "the application sends SIGKILL to itself": (
         case(c.ended("SIGKILL"), c.order("application", "SIGKILL"), c.curve()), "app_exit", 0.9),
+    "uWSGI's worker leaves as it was told": (
+        case(c.ended(30), c.curve(), server="uWSGI/2.0"), "operator_stop", 0.75),
+    "uWSGI's worker is replaced": (
+        case(c.ended(17), c.curve(), server="uWSGI/2.0"), "operator_reload", 0.75),
+    "uWSGI's mercy is over": (
+        case(c.ended("SIGKILL"), c.log("worker 1 (pid: 4711) is taking too much time to die...NO"
+                                       " MERCY !!!"), server="uWSGI/2.0"), "operator_stop", 0.75),
+    "the kernel killed in another container of the machine": (
+        case(c.ended("SIGKILL", Source.MASTER), c.curve(), c.neighbour(400, "cgroup", "/other")),
+        "operator_kill", 0.75),
     "a deploy of hypercorn while another worker crashes": (
         case(c.ended("SIGTERM"), c.order("stop"), c.service("stop"), server="hypercorn/0.17",
              siblings=(c.sibling("SIGSEGV"),)), "operator_stop", 0.99),
@@ -138,6 +148,12 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "a regular expression that holds the processor on a crowded machine": (
         case(c.ended("SIGKILL"), c.timed_out(), c.load(), c.curve([80.0] * 60, busy=0.3),
              requests=(c.request(age_s=28.0),)), "app_timeout", 0.9),
+    "a loop on a machine so crowded that it hardly got a processor, seen at work": (
+        case(c.ended("SIGKILL"), c.timed_out(3.0), c.load(12.0), c.curve(busy=0.15),
+             c.stack(c.AT_WORK)), "app_timeout", 0.9),
+    "a lock in C on a crowded machine": (
+        case(c.hung(), c.load(12.0), c.curve(busy=0.12), c.stack(c.IN_A_LOCK), kind="hang"),
+        "app_hang", 0.9),
     "a silent connection": (
         case(c.ended("SIGKILL"), c.timed_out(), c.stack(c.UNREADER), requests=()),
         "client_slow", 0.9),

@@ -21,7 +21,7 @@ from standfast.diagnose.verdict.stacks import Stack, stacks_of
 from standfast.store import evidence
 from standfast.store.evidence import Fact
 
-from .conditions import DISK_FULL, explained_by_platform
+from .conditions import DISK_FULL, UWSGI_CODES, explained_by_platform, is_uwsgi
 from .memory_use import short_of_memory
 
 #: So many frames, of so few places in the code, are a recursion without end.
@@ -124,6 +124,8 @@ def ended_itself(seen: Readings) -> Finding | None:
     if code is None and not torn and not sent:
         return None
     if seen.stalled or seen.case.first(evidence.START_FAILURE):
+        return None
+    if code in UWSGI_CODES and is_uwsgi(seen) and not torn:
         return None
     if seen.torn and not torn and not sent:
         return None  # something else ended its requests: the server, or a signal

@@ -19,7 +19,7 @@ from standfast.diagnose.words import size
 from standfast.store import evidence
 
 from .conditions import NO_FILES, threads_made
-from .memory_use import Whose, counted_kills, short_of_memory
+from .memory_use import Whose, counted_kills, neighbours_killed, short_of_memory
 from .memory_use import memory as memory_of
 
 _KILLED = frozenset({"SIGKILL"})
@@ -48,7 +48,7 @@ def memory(seen: Readings) -> Finding | None:
         unchanged = seen.case.all(evidence.OOM_COUNTER)
         contradicts += [cite(f, "The kernel counted no kill for want of memory") for f in unchanged]
         contradicts += [cite(f) for f in seen.case.all(evidence.TIMEOUT, evidence.MASTER_SIGNAL)]
-    for neighbour in seen.near(evidence.NEIGHBOUR_OOM_KILL):
+    for neighbour in neighbours_killed(seen):
         other = number(neighbour.data, "rss_bytes")
         if other is not None and (own.last is None or other > own.last):
             words = f"Another process was larger, with {size(other)}"

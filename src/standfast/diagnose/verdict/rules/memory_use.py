@@ -122,6 +122,19 @@ def short_of_memory(seen: Readings) -> list[str]:
     return found
 
 
+def neighbours_killed(seen: Readings) -> list[Fact]:
+    """Kills of other processes that have to do with this worker's memory: those of the whole
+    machine, and those of a group that this worker is known to share."""
+    killed = seen.case.all(evidence.OOM_KILL, evidence.OOM_COUNTER)
+    groups = {str(fact.data.get("cgroup")) for fact in killed}
+    return [
+        fact
+        for fact in seen.near(evidence.NEIGHBOUR_OOM_KILL)
+        if fact.data.get("scope") != "cgroup"
+        or any(group.endswith(str(fact.data.get("cgroup"))) for group in groups)
+    ]
+
+
 def counted_kills(seen: Readings) -> list[Fact]:
     """Counters that say that the group of this process had an out-of-memory kill."""
     return [

@@ -18,7 +18,8 @@ from standfast.diagnose.verdict.readings import FATAL, STOPPING, Readings, cite,
 from standfast.store import evidence
 from standfast.store.evidence import Fact, Source
 
-from .memory_use import Whose, counted_kills, memory, short_of_memory
+from .conditions import UWSGI_CODES, is_uwsgi
+from .memory_use import Whose, counted_kills, memory, neighbours_killed, short_of_memory
 
 #: How a worker may end that was told to stop; SIGKILL follows when it takes too long.
 _STOPPED = STOPPING | {"SIGKILL"}
@@ -30,7 +31,8 @@ def reload(seen: Readings) -> Finding | None:
     """operator_reload: the server was told to replace its workers, or is set to."""
     told = _orders(seen, _RELOADS)
     service = [f for f in seen.near(evidence.SERVICE) if "reload" in (text(f.data, "action") or "")]
-    return _ordered(seen, "operator_reload", told, service) or _ended_by_server(seen)
+    found = _ordered(seen, "operator_reload", told, service)
+    return found or _ended_by_server(seen) or _left_in_order(seen, "operator_reload")
 
 
 def _ended_by_server(seen: Readings) -> Finding | None:
@@ -44,6 +46,19 @@ def _ended_by_server(seen: Readings) -> Finding | None:
         *agreeing(seen, STOPPING, ORDERLY_CODES),
     ]
     return finding("operator_reload", LIKELY, supports, misfits(seen, STOPPING, ORDERLY_CODES))
+
+
+def _left_in_order(seen: Readings, name: str) -> Finding | None:
+    """uWSGI's workers say by their exit code, or its log, that they were told to end."""
+    code = seen.end.exit_code
+    mercy = [f for f in seen.case.all(evidence.LOG) if "NO MERCY" in f.text]
+    is_told = UWSGI_CODES.get(code if code is not None else -1) == name
+    if not is_uwsgi(seen) or not (is_told or (mercy and name == "operator_stop")):
+        return None
+    supports = [cite(fact) for fact in mercy] + agreeing(seen, {"SIGKILL"}, UWSGI_CODES)
+    if is_told:
+        supports.append("uWSGI's workers leave with this code when they are told to.")
+    return finding(name, LIKELY, supports, misfits(seen, {"SIGKILL"}, UWSGI_CODES))
 
 
 def consequence(seen: Readings) -> Finding | None:
@@ -84,7 +99,7 @@ def stop(seen: Readings) -> Finding | None:
         if "reload" not in (text(fact.data, "action") or "")
     ]
     if not told and not service:
-        return _stop_unannounced(seen)
+        return _left_in_order(seen, "operator_stop") or _stop_unannounced(seen)
     return _ordered(seen, "operator_stop", told, service)
 
 
@@ -139,10 +154,10 @@ def kill(seen: Readings) -> Finding | None:
     fitting = {"SIGKILL"} | ({seen.end.signal or ""} if left else set())
     contradicts = misfits(seen, fitting, ORDERLY_CODES if left else ())
     contradicts += short_of_memory(seen)
-    contradicts += [cite(f) for f in seen.near(evidence.NEIGHBOUR_OOM_KILL)]
+    contradicts += [cite(f) for f in neighbours_killed(seen)]
     if own.grew and own.whose is Whose.OWN:
         contradicts += own.sentences
-    if _is_uwsgi(seen) and not _has_log(seen):
+    if is_uwsgi(seen) and not _has_log(seen):
         # Its master kills for harakiri, memory and at the end of its mercy, and says so in its log.
         return finding("operator_kill", FAINT, supports, [*contradicts, UWSGI_LOG])
     silent = seen.hears_master or bool(parents)
@@ -154,10 +169,6 @@ UWSGI_LOG = (
     "uWSGI's master kills workers too (harakiri, reload-on-rss, its mercy), and tells of it in its"
     " log alone: name that log with server_logs."
 )
-
-
-def _is_uwsgi(seen: Readings) -> bool:
-    return seen.case.server.lower().startswith("uwsgi")
 
 
 def _has_log(seen: Readings) -> bool:

@@ -32,7 +32,7 @@ from .conditions import (
     Condition,
     threads_made,
 )
-from .memory_use import Whose, counted_kills, short_of_memory
+from .memory_use import Whose, counted_kills, neighbours_killed, short_of_memory
 from .memory_use import memory as memory_of
 from .stalls import overload as overload_of
 from .stalls import stall
@@ -58,7 +58,7 @@ def memory(seen: Readings) -> Finding | None:
     if seen.end.signal not in (None, "SIGKILL"):
         return None
     killed, counted = seen.case.all(evidence.OOM_KILL), counted_kills(seen)
-    neighbours = seen.near(evidence.NEIGHBOUR_OOM_KILL)
+    neighbours = neighbours_killed(seen)
     short = short_of_memory(seen)
     own = memory_of(seen)
     if own.whose is Whose.OWN:
@@ -150,8 +150,8 @@ def overload(seen: Readings) -> Finding | None:
         return finding("platform_overload", WEAK, crowded.sentences, against, Explains.STALL)
     if nature == "lock":
         contradicts.append("Its stack shows that it waited for a lock, not for a processor.")
-    if nature == "client":
-        contradicts.append("Its stack shows that it waited for a client, not for a processor.")
+    if nature in ("client", "outside", "idle"):
+        contradicts.append("Its stack shows that it waited, and not for a processor.")
     late = seen.case.all(evidence.TIMEOUT) + seen.hangs
     supports = crowded.sentences + [cite(fact) for fact in late]
     if seen.busy is None:

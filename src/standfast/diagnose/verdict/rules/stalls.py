@@ -19,12 +19,14 @@ _MOST_WAITS = 3
 
 
 class Stall(NamedTuple):
-    """What a worker did while nothing came back: ``busy``, ``client``, ``lock``, ``outside``, or
-    an empty text where that is not known. ``at`` names the application's own code there."""
+    """What a worker did while nothing came back: ``busy``, ``client``, ``lock``, ``outside``,
+    ``idle``, or an empty text where that is not known; ``sure`` that it computed, as its use of the
+    processor alone says. ``at`` names the application's own code there."""
 
     nature: str
     sentences: list[str]
     at: str = ""
+    sure: bool = True
 
 
 def stall(seen: Readings) -> Stall:
@@ -50,7 +52,8 @@ def stall(seen: Readings) -> Stall:
     if not nature:
         nature, why = _waiting(seen, bool(waits))
         sentences += why
-    return Stall(nature, sentences, own.words if own else "")
+    sure = seen.busy is not None and seen.busy >= BUSY
+    return Stall(nature, sentences, own.words if own else "", sure)
 
 
 def _waiting(seen: Readings, for_client: bool) -> tuple[str, list[str]]:
@@ -64,6 +67,8 @@ def _waiting(seen: Readings, for_client: bool) -> tuple[str, list[str]]:
     if any(stack.waits_outside for stack in stuck) or loops:
         said = [cite(fact) for fact in loops[:_MOST_WAITS]]
         return "outside", [*said, "It was waiting for an answer from elsewhere."]
+    if stuck and all(stack.active is False for stack in stuck):
+        return "idle", ["It was waiting there, and not for a processor."]
     return "", []
 
 
@@ -78,8 +83,19 @@ def _computed(seen: Readings, busy: float) -> bool:
     limits = [s for f in seen.case.all(evidence.TIMEOUT) if (s := number(f.data, "timeout_s"))]
     limits += [s for f in seen.hangs if (s := number(f.data, "age_s"))]
     enough_s = min([BURNED_S, *[BURNED_PART * max(limit, 1.0) for limit in limits]])
-    is_fair = busy >= FAIR * min([1.0, *crowds])
-    return is_fair and busy > IDLE / 2 and (seen.burned_s or 0.0) >= enough_s
+    if busy < FAIR * min([1.0, *crowds]) or busy <= IDLE / 2:
+        return False
+    return (seen.burned_s or 0.0) >= enough_s or _was_running(seen)
+
+
+def _was_running(seen: Readings) -> bool:
+    """Whether a stack shows the application's own code at work, and waiting for nothing."""
+    return any(
+        stack.own is not None
+        and not (stack.waits_for_client or stack.waits_for_lock or stack.waits_outside)
+        and (stack.active or (stack.active is None and stack.frames[0].is_its_own))
+        for stack in seen.stuck
+    )
 
 
 #: The machine is overloaded when this share of time was stolen, or this many processes per

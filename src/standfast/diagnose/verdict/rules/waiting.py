@@ -80,6 +80,7 @@ def _stalled(
     contradicts = misfits(seen, signals, codes) if name == "app_timeout" else []
     if doing.nature != "busy":
         contradicts += [cite(fact) for fact in DATABASE.facts(seen)]
+    if doing.nature not in ("busy", "lock", "idle"):
         contradicts += overload(seen).sentences
     for fact in seen.near(evidence.CLOCK_JUMP):
         if abs(number(fact.data, "jump_s") or 0.0) >= 1.0:
@@ -92,5 +93,5 @@ def _stalled(
 
 def _strength(seen: Readings, doing: Stall) -> int:
     if doing.nature == "busy":
-        return CERTAIN if seen.busy is not None and seen.busy >= BUSY else STRONG
+        return CERTAIN if doing.sure else STRONG
     return {"lock": CERTAIN, "outside": LIKELY}.get(doing.nature, STRONG)
