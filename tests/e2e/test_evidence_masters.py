@@ -349,3 +349,52 @@ def test_a_worker_that_has_served_enough_says_so_before_it_ends(
         (first, *_) = house.rows(evidence, kind="master_signal")
         assert json.loads(first.data) == told
         assert first.text.startswith(f"worker {house.row(worker, id=first.worker_id).pid} began")
+
+
+@pytest.mark.parametrize("kind", ["aiohttp.GunicornWebWorker", "tornado"])
+def test_a_worker_that_serves_what_cannot_be_recorded_is_not_said_to_have_served_nothing(
+    kind: str,
+) -> None:
+    app = f"shop_other:{kind.partition('.')[0]}_app()"
+    with serving(*GUNICORN, "-k", kind, app) as server, watched(server) as house:
+        status, body = server.get("/")
+        assert status == 200
+        os.kill(int(body), signal.SIGKILL)
+        until(house, lambda: house.rows(evidence, kind="unrecorded"))
+        (told,) = house.rows(evidence, kind="unrecorded")
+        assert "none that can be recorded" in told.text
+        assert house.rows(evidence, kind="start_failure") == []
+        assert len(house.rows(incident)) == 1
+
+
+@pytest.mark.skipif(not shutil.which(UWSGI), reason="no uWSGI; on Debian: sudo make system")
+def test_uwsgis_own_settings_are_evidence_of_each_worker() -> None:
+    command = f"{UWSGI} --plugin python3 --master --die-on-term --http-socket 127.0.0.1:{{port}}"
+    settings = "--harakiri 30 --max-requests 900 --evil-reload-on-rss 512 --lazy-apps"
+    with (
+        serving(*command.split(), *settings.split(), "--module", "shop_wsgi:app") as server,
+        watched(server) as house,
+    ):
+        server.get("/")
+        until(house, lambda: house.rows(evidence, kind="server_options"))
+        (told,) = house.rows(evidence, kind="server_options")
+        assert json.loads(told.data) == {
+            "harakiri": "30",
+            "max-requests": "900",
+            "evil-reload-on-rss": "512",
+            "lazy-apps": "true",
+            "master": "true",
+        }
+
+
+@pytest.mark.skipif(not shutil.which(UWSGI), reason="no uWSGI; on Debian: sudo make system")
+def test_a_uwsgi_worker_that_crashes_while_it_loads_is_an_incident(tmp_path: Path) -> None:
+    command = (
+        f"{UWSGI} --plugin python3 --master --lazy-apps --die-on-term --http-socket {ANY_PORT}"
+    )
+    words = [*command.split(), "--module", "crashing:app"]
+    with starting(tmp_path, *words) as (house, _):
+        until(house, lambda: house.rows(incident))
+        told = house.row(worker, id=house.rows(incident)[0].worker_id)
+        assert told.signal == "SIGSEGV"
+        assert "crashing.py" in told.fault

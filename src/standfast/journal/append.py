@@ -21,7 +21,6 @@ from .format import (
     SIGNAL,
     SIGNAL_FIXED,
     UNKNOWN,
-    WORKER_EXIT,
     Header,
     pack_header,
     pack_record,
@@ -81,12 +80,10 @@ class AppendWriter:
         fixed = END_FIXED.pack(seq, duration_ns, cpu_ns, sent, status)
         self._append(pack_record(END, fixed + error, flags))
 
-    def exit(
-        self, pid: int, start_ticks: int, code: int, wall_ns: int, worker: bool = False
-    ) -> None:
+    def exit(self, pid: int, start_ticks: int, code: int, wall_ns: int, flags: int = 0) -> None:
         """Appends how a child of this process died: ``code`` from 0 up, or minus the signal."""
         fixed = EXIT_FIXED.pack(wall_ns, start_ticks, pid, code)
-        self._append(pack_record(EXIT, fixed, WORKER_EXIT if worker else 0))
+        self._append(pack_record(EXIT, fixed, flags))
 
     def signal(
         self, pid: int, start_ticks: int, signal: int, reason: int, timeout_ns: int, wall_ns: int

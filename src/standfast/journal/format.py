@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 MAGIC = b"SFJOURN\x01"
@@ -26,6 +27,7 @@ VERSION = 1
 BEGIN = 0xB1
 END = 0xE1
 SIGNAL = 0xC1
+OPTIONS = 0xC3
 EXIT = 0xD1
 PROGRESS = 0xA2
 ROUTE = 0xA1
@@ -49,6 +51,8 @@ LOGGED = 0x80
 CANCELLED = 0x10
 #: Flag of an exit record: the child was there to serve requests, whether or not it came to that.
 WORKER_EXIT = 0x20
+#: Flag of an exit record: and its requests were none that the recorder could see.
+UNRECORDED_EXIT = 0x40
 
 #: Limits, in bytes. A field over its limit is cut and the record is flagged.
 URI_LIMIT = 8192
@@ -85,6 +89,7 @@ END_FIXED = struct.Struct("<QQQQH")
 EXIT_FIXED = struct.Struct("<qQIi")
 PROGRESS_FIXED = struct.Struct("<QQQ")
 SIGNAL_FIXED = struct.Struct("<qQIBBxxQ")
+OPTIONS_FIXED = struct.Struct("<q")
 PREAMBLE = struct.Struct("<8sHHIQ")
 IDENTITY = struct.Struct("<IIQqqQQ")
 
@@ -171,6 +176,7 @@ class Exit(NamedTuple):
     pid: int
     code: int
     worker: bool = False
+    recorded: bool = True
 
 
 #: Why a master signals one of its workers. OTHER: it does not say.
@@ -189,6 +195,13 @@ RECYCLE = 5
 FAILURE = 6
 #: The application itself sends it, to its own process or to its parent.
 APPLICATION = 7
+
+
+class Options(NamedTuple):
+    """The settings of the server that decide when it ends its workers, by its own names."""
+
+    wall_ns: int
+    options: dict[str, str]
 
 
 class Signal(NamedTuple):
@@ -358,7 +371,8 @@ def unpack_exit(body: bytes, flags: int = 0) -> Exit | None:
     if len(body) < EXIT_FIXED.size:
         return None
     wall, ticks, pid, code = EXIT_FIXED.unpack_from(body)
-    return Exit(wall, ticks, pid, code, bool(flags & WORKER_EXIT))
+    recorded = not flags & UNRECORDED_EXIT
+    return Exit(wall, ticks, pid, code, bool(flags & WORKER_EXIT), recorded)
 
 
 def unpack_signal(body: bytes) -> Signal | None:
@@ -374,6 +388,22 @@ def unpack_route(body: bytes) -> tuple[int, str] | None:
     if len(body) <= 2:
         return None
     return int.from_bytes(body[:2], "little"), _decode(body[2 : 2 + FIELD_LIMIT])
+
+
+def pack_options(wall_ns: int, options: Mapping[str, str]) -> bytes:
+    """The body of an options record; what is over the limit of a field is left out."""
+    texts = [text.replace("\0", "") for pair in options.items() for text in pair]
+    packed = "\0".join(texts).encode("utf-8", "backslashreplace")
+    return OPTIONS_FIXED.pack(wall_ns) + (packed if len(packed) <= URI_LIMIT else b"")
+
+
+def unpack_options(body: bytes) -> Options | None:
+    """The options record in ``body``, or None where it is too short to be one."""
+    if len(body) < OPTIONS_FIXED.size:
+        return None
+    texts = _decode(body[OPTIONS_FIXED.size : OPTIONS_FIXED.size + URI_LIMIT]).split("\0")
+    (wall,) = OPTIONS_FIXED.unpack_from(body)
+    return Options(wall, dict(zip(texts[::2], texts[1::2])))
 
 
 def _decode(data: bytes) -> str:

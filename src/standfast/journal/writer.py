@@ -31,7 +31,6 @@ from .format import (
     SIGNAL,
     SIGNAL_FIXED,
     UNKNOWN,
-    WORKER_EXIT,
     Header,
     pack_header,
 )
@@ -228,12 +227,9 @@ class Writer:
         """Writes an end record; ``status`` 0 means that the application gave none."""
         self.append(kind, pack_end(seq, duration_ns, cpu_ns, sent, status) + error)
 
-    def exit(
-        self, pid: int, start_ticks: int, code: int, wall_ns: int, worker: bool = False
-    ) -> None:
+    def exit(self, pid: int, start_ticks: int, code: int, wall_ns: int, flags: int = 0) -> None:
         """Writes how a child of this process died: ``code`` from 0 up, or minus the signal."""
-        kind = (WORKER_EXIT << 24 if worker else 0) | EXIT << 16
-        self.append(kind, EXIT_FIXED.pack(wall_ns, start_ticks, pid, code))
+        self.append(flags << 24 | EXIT << 16, EXIT_FIXED.pack(wall_ns, start_ticks, pid, code))
 
     def signal(
         self, pid: int, start_ticks: int, signal: int, reason: int, timeout_ns: int, wall_ns: int

@@ -8,11 +8,11 @@ import sys
 import threading
 from collections import deque
 from errno import EMFILE, ENFILE, ENOMEM
-from time import monotonic_ns
+from time import monotonic_ns, time_ns
 from typing import Any, Optional
 
 from ..journal import files
-from ..journal.format import CUT, ERROR_LIMIT, FIELD_LIMIT, pack_fields
+from ..journal.format import CUT, ERROR_LIMIT, FIELD_LIMIT, OPTIONS, pack_fields, pack_options
 from ..journal.identity import of_this_process, refuse_if_short
 from ..journal.writer import RETRY_NS, Writer
 from . import errors, patterns
@@ -69,6 +69,8 @@ class Channel:
         self.plain_up_to = -1 if settings.truncate_clients else FIELD_LIMIT
         self.cpu = CpuTime()
         self.server = ""
+        #: The server's own settings of when it ends a worker, written down for each of them.
+        self.options: dict[str, str] = {}
         #: Whether one thread serves many requests at a time.
         self.is_shared = False
         #: What finds the patterns of the application's framework, where one is loaded.
@@ -117,6 +119,8 @@ class Channel:
                     limit=settings.journal_limit,
                     lost=self._lost,
                 )
+                if self.options:
+                    self.opened.append(OPTIONS << 16, pack_options(time_ns(), self.options))
                 self.is_shared = is_shared()
                 self.patterns = patterns.of_this_process(self.opened.append)
                 errors.watch_logging()

@@ -14,12 +14,15 @@ from typing import Any, Optional
 from weakref import WeakKeyDictionary
 
 from ..journal import identity
+from ..journal.format import UNRECORDED_EXIT, WORKER_EXIT
 from .channel import channel_for
 from .errors import safely
 from .wrapping import after
 
 #: The children of this process that are there to serve requests, and when each of them started.
 workers: dict[int, int] = {}
+#: Those of them whose requests no recorder sees.
+_unrecorded: set[int] = set()
 #: The last signal to each of them, and why.
 _signalled: dict[int, tuple[int, int]] = {}
 
@@ -73,10 +76,15 @@ def watch_multiprocessing(module: ModuleType) -> None:
     after(popen, "poll", polled)
 
 
-def add_worker(pid: int) -> None:
-    """From now on this child is one that serves requests. A second call does nothing."""
+def add_worker(pid: int, *, recorded: bool = True) -> None:
+    """From now on this child is one that serves requests. A second call does nothing.
+
+    Not ``recorded`` is one that serves in a way that the recorder does not see.
+    """
     if pid not in workers:
         workers[pid] = identity.start_ticks(pid)
+        if not recorded:
+            _unrecorded.add(pid)
 
 
 def reason_before(pid: int) -> Optional[int]:
@@ -108,14 +116,18 @@ def _reaped(pid: int, status: int) -> None:
 
 
 def _note_exit(pid: int, start_ticks: int, code: int) -> None:
-    was_worker = workers.pop(pid, None) is not None
+    flags = WORKER_EXIT if workers.pop(pid, None) is not None else 0
+    if pid in _unrecorded:
+        _unrecorded.discard(pid)
+        flags |= UNRECORDED_EXIT
     _signalled.pop(pid, None)
-    channel_for().open().exit(pid, start_ticks, code, time.time_ns(), was_worker)
+    channel_for().open().exit(pid, start_ticks, code, time.time_ns(), flags)
 
 
 def _forget() -> None:
     """In a child: its parent's children are not its own."""
     workers.clear()
+    _unrecorded.clear()
     _signalled.clear()
 
 

@@ -20,6 +20,35 @@ from .wrapping import Reasons, after, before
 _ENDING = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGABRT, signal.SIGKILL})
 _reasons = Reasons()
 
+#: gunicorn's own classes of worker, and the kind of application that each of them calls.
+_GUNICORN_WORKERS = {
+    "gunicorn.workers.sync.SyncWorker": "wsgi",
+    "gunicorn.workers.gthread.ThreadWorker": "wsgi",
+    "gunicorn.workers.base_async.AsyncWorker": "wsgi",
+    "gunicorn.workers.gtornado.TornadoWorker": "wsgi",  # or an application of Tornado's own
+    "gunicorn.workers.gasgi.ASGIWorker": "asgi",
+}
+
+
+def gunicorn_calls(worker: type) -> str:
+    """What kind of application a class of gunicorn worker calls by itself: wsgi, asgi or none.
+
+    Those of other servers only borrow its loading.
+    """
+    names = (f"{base.__module__}.{base.__name__}" for base in worker.__mro__)
+    return next((_GUNICORN_WORKERS[name] for name in names if name in _GUNICORN_WORKERS), "")
+
+
+def is_recorded(worker: type) -> bool:
+    """Whether requests to such a worker are seen: uvicorn's are, since uvicorn is met by itself.
+
+    Tornado's may go to an application of Tornado's own, which the master cannot know.
+    """
+    modules = [base.__module__ for base in worker.__mro__]
+    if "gunicorn.workers.gtornado" in modules:
+        return False
+    return bool(gunicorn_calls(worker)) or any(name.startswith("uvicorn") for name in modules)
+
 
 def watch_gunicorn(module: ModuleType) -> None:
     """``gunicorn.arbiter``: it has one way to signal a worker."""
@@ -31,7 +60,11 @@ def watch_gunicorn(module: ModuleType) -> None:
     _reasons.during(arbiter, "reload", RELOAD)
     _reasons.during(arbiter, "handle_ttou", SCALE)
     _halts_for_a_failure(arbiter)
-    after(arbiter, "spawn_worker", lambda self, pid: add_worker(pid))
+
+    def spawned(self: Any, pid: int) -> None:
+        add_worker(pid, recorded=is_recorded(self.worker_class))
+
+    after(arbiter, "spawn_worker", spawned)
 
     def killed(self: Any, pid: int, sig: int) -> None:
         # In a later round of its loop the master asks those again that have not gone yet.

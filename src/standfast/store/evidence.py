@@ -117,6 +117,12 @@ LOOP_WAIT = "loop_wait"
 LOG = "log"
 #: The worker ended before it had served any request. data: as of EXIT, and ``age_s``.
 START_FAILURE = "start_failure"
+#: The same, of a worker whose requests are none that the recorder could see: nothing is known of
+#: what it served. data: as of START_FAILURE.
+UNRECORDED = "unrecorded"
+#: The settings of the server that decide when it ends its workers. data: their values by the
+#: server's own names, as texts.
+SERVER_OPTIONS = "server_options"
 #: The host has been started anew since. data: ``old_boot_id``, ``booted_ns``.
 HOST_RESTART = "host_restart"
 #: A file system that the worker uses has no room. data: ``path``, ``free_bytes``, ``free_inodes``.
@@ -140,8 +146,8 @@ SERVICE = "service"
 KINDS = (
     EXIT, TRACEBACK, OOM_KILL, DESCENDANT_OOM_KILL, NEIGHBOUR_OOM_KILL, OOM_COUNTER, HOST_MEMORY,
     CURVE, TIMEOUT, MASTER_SIGNAL, PARENT_EXIT, HANG, STACK, CLIENT_WAIT, LOOP_WAIT, LOG,
-    START_FAILURE, HOST_RESTART, DISK_FULL, DISK_READ_ONLY, NO_FILES, NO_PROCESSES, LOAD,
-    CLOCK_JUMP, DATABASE_DOWN, SERVICE,
+    START_FAILURE, UNRECORDED, SERVER_OPTIONS, HOST_RESTART, DISK_FULL, DISK_READ_ONLY, NO_FILES,
+    NO_PROCESSES, LOAD, CLOCK_JUMP, DATABASE_DOWN, SERVICE,
 )  # fmt: skip
 
 #: Texts are kept up to so many characters.

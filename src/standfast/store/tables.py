@@ -27,6 +27,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     or_,
+    true,
 )
 
 from standfast.journal.format import split_fields
@@ -103,7 +104,8 @@ worker = Table(
 )
 
 #: What a pre-forking master saw of a child that has no row in ``worker`` yet. ``code`` from 0 up
-#: is an exit code, -N is signal N; ``worker`` says that it was there to serve requests.
+#: is an exit code, -N is signal N; ``worker`` says that it was there to serve requests,
+#: ``recorded`` that the recorder could see them.
 pending_exit = Table(
     "pending_exit",
     metadata,
@@ -113,6 +115,7 @@ pending_exit = Table(
     Column("wall_ns", BigInteger, nullable=False),
     Column("code", Integer, nullable=False),
     Column("worker", Boolean, nullable=False, default=False, server_default=false()),
+    Column("recorded", Boolean, nullable=False, default=True, server_default=true()),
     Index(None, "pid", "start_ticks"),
 )
 

@@ -21,6 +21,7 @@ from standfast.journal.format import (
     END_FIXED,
     EVENT_STREAM,
     EXIT,
+    OPTIONS,
     PROGRESS,
     ROUTE,
     RUNNING,
@@ -28,14 +29,18 @@ from standfast.journal.format import (
     WEBSOCKET,
     End,
     Exit,
+    Options,
     Signal,
     unpack_end,
     unpack_exit,
+    unpack_options,
     unpack_progress,
     unpack_route,
     unpack_signal,
 )
 from standfast.journal.reader import Record
+from standfast.store import evidence
+from standfast.store.evidence import Fact, add_facts
 from standfast.store.period import MINUTE_NS
 from standfast.store.places import place
 from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request, texts_of
@@ -105,6 +110,8 @@ class Batch:
         self.logged = LoggedErrors()
         #: What masters say of their children, by the number of the master's row.
         self.said: list[tuple[int, Exit | Signal]] = []
+        #: What workers say of themselves, by the number of their rows.
+        self.facts: list[tuple[int, Fact]] = []
         #: Records that say nothing: ends without a begin, bodies too short.
         self.ignored = 0
         #: Requests that were closed.
@@ -205,6 +212,8 @@ class Batch:
         """Writes everything but what masters say and the roll-ups, to which deaths may add."""
         self._close_late(connection)
         self.logged.store(connection)
+        for worker_id, fact in self.facts:
+            add_facts(connection, worker_id, [fact])
         if self._kept:
             # A hostile journal may begin the same request twice; the first one counts.
             insert = request.insert().prefix_with("OR IGNORE", dialect="sqlite")
@@ -228,6 +237,9 @@ class Batch:
         said: Exit | Signal | None
         if kind == PROGRESS:
             self._go_on(source, body)
+            return
+        if kind == OPTIONS:
+            self._hear_options(source.worker_id, unpack_options(body))
             return
         if kind == EXIT:
             said = unpack_exit(body, flags)
@@ -272,6 +284,16 @@ class Batch:
                     for (worker_id, seq), sent in self._going_on.items()
                 ],
             )
+
+    def _hear_options(self, worker_id: int, said: Options | None) -> None:
+        if said is None:
+            self.ignored += 1
+            return
+        words = ", ".join(f"{name} = {value}" for name, value in said.options.items())
+        text = f"the server's own settings: {words}"
+        at_ns = clock_ns(said.wall_ns)
+        fact = Fact(evidence.SERVER_OPTIONS, evidence.Source.JOURNAL, at_ns, text, said.options)
+        self.facts.append((worker_id, fact))
 
     def _close_both(
         self,

@@ -155,10 +155,13 @@ def _start_failure(
     worker_id: int = (made.inserted_primary_key or (0,))[0]
     data = dict(ended.data)
     words = f"{ended.text} before it had served any request"
+    if not row.recorded:
+        words = f"{ended.text}; its requests are none that can be recorded"
     if started_ns is not None:
         data["age_s"] = round((row.wall_ns - started_ns) / 1e9, 2)
         words += f", {data['age_s']:g} s after its start"
-    fact = Fact(evidence.START_FAILURE, Source.MASTER, row.wall_ns, words, data)
+    kind = evidence.START_FAILURE if row.recorded else evidence.UNRECORDED
+    fact = Fact(kind, Source.MASTER, row.wall_ns, words, data)
     apply_pending(connection, worker_id)
     add_facts(connection, worker_id, [fact])
     conclude(connection, worker_id, rollups)
@@ -204,7 +207,7 @@ def _started_ns(row: Row[Any]) -> int | None:
 
 def _word(row: Row[Any]) -> Exit | Signal:
     if hasattr(row, "code"):
-        return Exit(row.wall_ns, row.start_ticks, row.pid, row.code, row.worker)
+        return Exit(row.wall_ns, row.start_ticks, row.pid, row.code, row.worker, row.recorded)
     return Signal(row.wall_ns, row.start_ticks, row.pid, row.signal, row.reason, row.timeout_ns)
 
 

@@ -18,6 +18,7 @@ from tests.e2e.servers.serving import BIN, PATIENCE_S, UWSGI, environment, stand
 
 HERE = Path(__file__).parent
 GUNICORN = f"{BIN}/gunicorn -b 127.0.0.1:{{port}} --graceful-timeout 2"
+PYUWSGI = f"{BIN}/uwsgi --die-on-term --http-socket 127.0.0.1:{{port}}"
 DEBIAN = f"{UWSGI} --plugin python3 --die-on-term --http-socket 127.0.0.1:{{port}}"
 UVICORN = f"{BIN}/uvicorn --port {{port}} --timeout-graceful-shutdown 2"
 
@@ -39,6 +40,7 @@ SERVERS = {
     "wsgiref": f"{BIN}/python serve_wsgiref.py {{port}}",
     "uwsgi": f"{DEBIAN} --master --processes 1 --module odd_wsgi:app",
     "uwsgi-threads": f"{DEBIAN} --lazy-apps --master --threads 2 --module odd_wsgi:app",
+    "pyuwsgi": f"{PYUWSGI} --master --processes 1 --module odd_wsgi:app",
 }
 
 #: What differs from one run of a server to the next, and what stands for it.

@@ -25,6 +25,7 @@ from standfast.journal.format import (
     RECORD_LIMIT,
     SIGNAL_FIXED,
     UNKNOWN,
+    UNRECORDED_EXIT,
     URI_LIMIT,
     WEBSOCKET,
     WORKER_EXIT,
@@ -32,11 +33,13 @@ from standfast.journal.format import (
     cut_text,
     pack_fields,
     pack_header,
+    pack_options,
     pack_record,
     unpack_begin,
     unpack_end,
     unpack_exit,
     unpack_header,
+    unpack_options,
     unpack_progress,
     unpack_signal,
 )
@@ -215,7 +218,24 @@ def test_a_masters_word_comes_back_as_it_was_packed(
     body = SIGNAL_FIXED.pack(wall_ns, ticks, pid, signal, reason, timeout_ns)
     assert unpack_signal(body) == (wall_ns, ticks, pid, signal, reason, timeout_ns or None)
     body = EXIT_FIXED.pack(wall_ns, ticks, pid, -signal)
-    assert unpack_exit(body, reason) == (wall_ns, ticks, pid, -signal, bool(reason & WORKER_EXIT))
+    flags = bool(reason & WORKER_EXIT), not reason & UNRECORDED_EXIT
+    assert unpack_exit(body, reason) == (wall_ns, ticks, pid, -signal, *flags)
+
+
+@given(
+    st.integers(-(2**63), 2**63 - 1),
+    st.dictionaries(st.text("abc-é", min_size=1), st.text("xyz 1"), max_size=5),
+    st.binary(max_size=100),
+)
+def test_options_come_back_as_they_were_packed_and_any_bytes_are_read(
+    wall_ns: int, options: dict[str, str], damage: bytes
+) -> None:
+    assert unpack_options(pack_options(wall_ns, options)) == (wall_ns, options)
+    assert (unpack_options(damage) is None) == (len(damage) < 8)
+
+
+def test_options_over_the_limit_are_left_out() -> None:
+    assert unpack_options(pack_options(7, {"name": "x" * 10_000})) == (7, {})
 
 
 @given(st.integers(1, 255), st.binary(max_size=100), st.integers(0, 255))

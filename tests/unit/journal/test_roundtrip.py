@@ -71,7 +71,7 @@ class Died(NamedTuple):
     start_ticks: int
     code: int
     wall_ns: int
-    worker: bool = False
+    flags: int = 0
 
 
 class Signalled(NamedTuple):
@@ -113,7 +113,7 @@ steps = st.lists(
             start_ticks=u64,
             code=st.integers(-(2**31), 2**31 - 1),
             wall_ns=i64,
-            worker=st.booleans(),
+            flags=st.sampled_from([0, 0x20, 0x60]),
         ),
         st.builds(
             Signalled,
@@ -144,7 +144,7 @@ def expected(written: list[Step]) -> list[Record]:
             records.append((END, step.flags, END_FIXED.pack(*values) + step.error))
         elif isinstance(step, Died):
             body = EXIT_FIXED.pack(step.wall_ns, step.start_ticks, step.pid, step.code)
-            records.append((EXIT, 0x20 if step.worker else 0, body))
+            records.append((EXIT, step.flags, body))
         else:
             told = (step.wall_ns, step.start_ticks, step.pid, *step[2:5])
             records.append((SIGNAL, 0, SIGNAL_FIXED.pack(*told)))

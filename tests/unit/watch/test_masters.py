@@ -20,6 +20,7 @@ from standfast.journal.format import (
     SIGNAL_FIXED,
     STOP,
     TIMEOUT,
+    WORKER_EXIT,
 )
 from standfast.journal.identity import Identity
 from standfast.store.tables import (
@@ -59,7 +60,7 @@ def died(
     master: Journal, who: Identity, code: int, *, was_worker: bool = True, after_s: int = 2
 ) -> None:
     at_ns = START_NS + after_s * SECOND
-    master.writer.exit(who.pid, who.start_ticks, code, at_ns, was_worker)
+    master.writer.exit(who.pid, who.start_ticks, code, at_ns, WORKER_EXIT * was_worker)
 
 
 def facts(house: House, *kinds: str) -> list[tuple[str, dict[str, Any]]]:
@@ -248,12 +249,14 @@ def test_a_server_that_starts_its_workers_again_and_again_does_not_flood_the_sto
     for number in range(250):
         who = a_worker()._replace(pid=2**22 + number)
         signalled(master, who, signal.SIGTERM, OTHER)
-        master.writer.exit(who.pid, who.start_ticks, 1, START_NS + number * SECOND // 4, True)
+        master.writer.exit(
+            who.pid, who.start_ticks, 1, START_NS + number * SECOND // 4, WORKER_EXIT
+        )
     house.drain()
     house.drain()
     assert len(house.rows(incident)) == 100
     assert house.rows(pending_exit) == house.rows(pending_signal) == []
-    master.writer.exit(7, 7, 1, START_NS + 3700 * SECOND, True)
+    master.writer.exit(7, 7, 1, START_NS + 3700 * SECOND, WORKER_EXIT)
     house.drain()
     house.drain()
     assert len(house.rows(incident)) == 101
@@ -264,8 +267,8 @@ def test_hostile_numbers_in_a_masters_word_fit_their_columns(house: House) -> No
     for wall_ns in (-(2**63), 0, 2**63 - 1):
         for most in (0, 2**63 - 1, 2**64 - 1):
             master.append(SIGNAL, SIGNAL_FIXED.pack(wall_ns, most, 2**32 - 1, 255, 255, most))
-            master.writer.exit(2**32 - 1, most, -(2**31), wall_ns, True)
-            master.writer.exit(os.getpid(), most, 2**31 - 1, wall_ns, True)
+            master.writer.exit(2**32 - 1, most, -(2**31), wall_ns, WORKER_EXIT)
+            master.writer.exit(os.getpid(), most, 2**31 - 1, wall_ns, WORKER_EXIT)
     master.append(SIGNAL, b"")
     house.drain()
     assert house.watcher.ignored == 16

@@ -16,8 +16,9 @@ from typing import Any, Callable
 from .. import recycling
 from ..children import watch_multiprocessing
 from ..errors import safely, serving, stack_of
-from ..masters import watch_gunicorn, watch_hypercorn, watch_uvicorn
+from ..masters import gunicorn_calls, watch_gunicorn, watch_hypercorn, watch_uvicorn
 from ..wrapping import after
+from . import uwsgi
 from .imports import when_imported
 
 
@@ -111,28 +112,11 @@ def _gunicorn(module: ModuleType) -> None:
 
 
 def _gunicorn_loaded(worker: Any, server: str) -> None:
-    serves = gunicorn_serves(type(worker))
+    serves = gunicorn_calls(type(worker))
     if serves == "asgi":
         worker.asgi = recorded_asgi(worker.asgi, server)
     elif serves == "wsgi" and not _comes_from("tornado", type(worker.wsgi)):
         worker.wsgi = recorded_wsgi(worker.wsgi, server)
-
-
-#: gunicorn's own classes of worker. Those of other servers only borrow its loading; uvicorn, if
-#: it is that, is met by itself.
-_GUNICORN_WORKERS = {
-    "gunicorn.workers.sync.SyncWorker": "wsgi",
-    "gunicorn.workers.gthread.ThreadWorker": "wsgi",
-    "gunicorn.workers.base_async.AsyncWorker": "wsgi",
-    "gunicorn.workers.gtornado.TornadoWorker": "wsgi",  # or an application of Tornado's own
-    "gunicorn.workers.gasgi.ASGIWorker": "asgi",
-}
-
-
-def gunicorn_serves(worker: type) -> str:
-    """What kind of application a class of gunicorn worker calls by itself: wsgi, asgi or none."""
-    names = (f"{base.__module__}.{base.__name__}" for base in worker.__mro__)
-    return next((_GUNICORN_WORKERS[name] for name in names if name in _GUNICORN_WORKERS), "")
 
 
 def _comes_from(package: str, kind: type) -> bool:
@@ -217,5 +201,6 @@ _ACTIONS: dict[str, Callable[[ModuleType], None]] = {
     "gunicorn.arbiter": watch_gunicorn,
     "uvicorn.supervisors.multiprocess": watch_uvicorn,
     "hypercorn.run": watch_hypercorn,
+    "pyuwsgi": lambda _: uwsgi.watch_loading(),
     "multiprocessing.popen_fork": watch_multiprocessing,
 }

@@ -14,6 +14,7 @@ from _thread import get_ident
 from types import FrameType
 from typing import Any, Optional
 
+from ..channel import channel_for
 from ..errors import safely
 
 #: An application that takes longer than this to load is served unrecorded.
@@ -22,19 +23,34 @@ _PATIENCE_S = 120.0
 _FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
 
+#: Its options that say when it ends a worker, or how it starts one.
+_OPTIONS = (
+    "harakiri", "http-timeout", "max-requests", "min-worker-lifetime", "max-worker-lifetime",
+    "reload-on-as", "reload-on-rss", "evil-reload-on-as", "evil-reload-on-rss", "reload-mercy",
+    "worker-reload-mercy", "touch-reload", "touch-workers-reload", "touch-chain-reload", "lazy",
+    "lazy-apps", "master", "need-app", "cheaper", "idle", "limit-as", "auto-procname",
+)  # fmt: skip
+
+
 def install() -> None:
-    """Starts to look, when this Python runs inside uWSGI."""
+    """Starts to look, when this Python runs inside the program ``uwsgi``."""
     try:
         inside = os.path.basename(os.readlink("/proc/self/exe")).startswith("uwsgi")
     except OSError:
         return
     if inside:
-        sys.setprofile(_Loading().look)
+        watch_loading()
+
+
+def watch_loading() -> None:
+    """From now on it is looked at what is loaded: uWSGI, as a module too, loads in this thread."""
+    sys.setprofile(_Loading().look)
 
 
 class _Loading:
     def __init__(self) -> None:
         self._until = time.monotonic() + _PATIENCE_S
+        self._is_open = False
 
     def look(self, frame: FrameType, event: str, argument: Any) -> None:
         """The profile function: what it raised would be raised in the application."""
@@ -51,8 +67,12 @@ class _Loading:
             import uwsgi
         except ImportError:
             return False  # Python itself is still starting
+        if not self._is_open and uwsgi.worker_id():
+            # An application that is loaded in each worker may crash there: then it is known.
+            self._is_open = True
+            _open(uwsgi)
         return any(
-            _is(frame, target) and _wrap(frame.f_globals, name, uwsgi.version)
+            _is(frame, target) and _wrap(frame.f_globals, name, uwsgi)
             for target, name in _targets(uwsgi.opt)
         )
 
@@ -82,10 +102,33 @@ def _is(frame: FrameType, target: str) -> bool:
     return os.path.realpath(frame.f_code.co_filename) == os.path.realpath(target)
 
 
-def _wrap(names: dict[str, Any], name: str, version: Any) -> bool:
+def _open(uwsgi: Any) -> None:
+    """This worker's journal, before its first request."""
+    channel = channel_for()
+    channel.server = _server(uwsgi)
+    channel.options = _settings(uwsgi.opt)
+    channel.open()
+
+
+def _settings(options: dict[str, Any]) -> dict[str, str]:
+    """Those of uWSGI's options that tell why a worker may end, each with its last value."""
+    found = {_text(name): _list(value)[-1:] for name, value in options.items()}
+    return {
+        name: "true" if found[name][0] is True else _text(found[name][0])
+        for name in _OPTIONS
+        if found.get(name)
+    }
+
+
+def _server(uwsgi: Any) -> str:
+    return f"uWSGI {_text(uwsgi.version)}"
+
+
+def _wrap(names: dict[str, Any], name: str, uwsgi: Any) -> bool:
     from .servers import recorded_wsgi
 
-    server = f"uWSGI {_text(version)}"
+    server = _server(uwsgi)
+    channel_for().options = _settings(uwsgi.opt)
     if name.endswith("()"):
         factory: Optional[Any] = names.get(name[:-2])
         if factory is not None:
