@@ -60,8 +60,53 @@ def test_where_no_known_server_is_met_it_says_so_once(tmp_path: Path) -> None:
 
 
 def test_a_command_that_is_over_before_that_hears_nothing(tmp_path: Path) -> None:
-    done = run(tmp_path, "sleep", "0.2", patience_s=1.0)
+    done = run(tmp_path, "sleep", "0.2", patience_s=30)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_said_too_early_is_taken_back(tmp_path: Path) -> None:
+    program = (
+        "import time; time.sleep(1.5); from wsgiref.simple_server import make_server;"
+        "make_server('127.0.0.1', 0, print).server_close(); time.sleep(0.5)"
+    )
+    done = run(tmp_path, sys.executable, "-c", program, patience_s=0.3)
+    first, second = done.stderr.splitlines()
+    assert "nothing is recorded" in first
+    assert second.endswith("has loaded its application: it is recorded.")
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("aiohttp.web", ["aiohttp", "neither WSGI nor ASGI"]),
+        ("tornado.httpserver", ["tornado", "neither WSGI nor ASGI"]),
+        ("gevent.pywsgi", ["gevent", "standfast.wsgi.Recorder"]),
+    ],
+)
+def test_a_server_that_is_not_known_is_named_also_when_it_ends_soon(
+    tmp_path: Path, module: str, words: list[str]
+) -> None:
+    done = run(tmp_path, sys.executable, "-c", f"import {module}")
+    (line,) = done.stderr.splitlines()
+    assert all(word in line for word in [*words, "Known are gunicorn, uvicorn"]), line
+    assert ("standfast.asgi" in line, "doctor" in line) == (False, False)
+    assert list((tmp_path / "journal").glob(".run-*")) == []
+
+
+def test_a_known_server_that_loads_for_long_is_not_called_unknown(tmp_path: Path) -> None:
+    program = "import time, gunicorn.arbiter; time.sleep(1.5)"
+    done = run(tmp_path, sys.executable, "-c", program, patience_s=0.3)
+    (line,) = done.stderr.splitlines()
+    assert "gunicorn has started, and has not loaded an application so far" in line
+    assert list((tmp_path / "journal").glob(".run-*")) == []
+
+
+def test_what_a_killed_command_left_behind_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir(mode=0o700)
+    left = tmp_path / "journal" / f".run-{2**22 + 5}"
+    left.touch()
+    assert run(tmp_path, "true").returncode == 0
+    assert not left.exists()
 
 
 def test_a_pipe_behind_the_command_is_not_held_open(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from typing import Optional
 
 from ..journal.files import make_folder
+from . import unmet
 
 #: How long a command may take before it is said that no known server was met, in seconds;
 #: STANDFAST_PATIENCE_S overrides it, so that tests need not take a minute.
@@ -26,6 +28,7 @@ def launch(command: Sequence[str], variables: Mapping[str, str], journal: str) -
     inherited = environ.get("PYTHONPATH")
     environ["PYTHONPATH"] = HOOK_FOLDER + (os.pathsep + inherited if inherited else "")
     mark = os.path.join(journal, f".run-{os.getpid()}")
+    _sweep(journal)
     if _leave(mark):
         environ["STANDFAST_MARK"] = mark
         _watch_for(mark, command[0])
@@ -49,6 +52,17 @@ def _leave(mark: str) -> bool:
         )
         return False
     return True
+
+
+def _sweep(journal: str) -> None:
+    """Removes what earlier commands have left behind that were killed with all of theirs."""
+    try:
+        for name in os.listdir(journal):
+            pid = name.rpartition("-")[2]
+            if name.startswith(".run-") and pid.isdigit() and not _is_running(int(pid)):
+                _remove(os.path.join(journal, name))
+    except OSError:
+        pass  # there is no folder yet, or it is not ours to read
 
 
 def _watch_for(mark: str, name: str) -> None:
@@ -75,19 +89,29 @@ def _wait_for_server(mark: str, name: str, command_pid: int) -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     patience_s = float(os.environ.get("STANDFAST_PATIENCE_S", PATIENCE_S))
-    until = time.monotonic() + patience_s
-    while os.path.exists(mark):
+    began, said = time.monotonic(), False
+    while (seen := _seen(mark)) is not None:
+        ran_s = time.monotonic() - began
         if not _is_running(command_pid):
             _remove(mark)
-        elif time.monotonic() > until:
-            message = (
-                f"standfast: {name} has run for {patience_s:g} s and no server that standfast"
-                " knows was met in it: nothing is recorded. `standfast doctor` says more;"
-                " standfast.wsgi.Recorder and standfast.asgi.Recorder record by hand.\n"
-            )
-            os.write(2, message.encode())
+            if not said and unmet.is_worth_saying(ran_s, patience_s, seen):
+                os.write(2, unmet.message(name, ran_s, seen, over=True).encode())
             return
+        if ran_s > patience_s and not said:
+            said = True
+            os.write(2, unmet.message(name, patience_s, seen).encode())
         time.sleep(0.2)
+    if said:
+        os.write(2, f"standfast: {name} has loaded its application: it is recorded.\n".encode())
+
+
+def _seen(mark: str) -> Optional[set[str]]:
+    """The servers that the hook has seen imported, None where one has loaded its application."""
+    try:
+        with open(mark, encoding="utf-8", errors="replace") as lines:
+            return set(lines.read(4096).split())
+    except OSError:
+        return None
 
 
 def _is_running(pid: int) -> bool:

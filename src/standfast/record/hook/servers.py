@@ -8,24 +8,37 @@ the server wraps around it by itself, so that the client's address is the connec
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 from types import ModuleType
 from typing import Any, Callable
 
-from .. import recycling
+from .. import recycling, unmet
 from ..children import watch_multiprocessing
 from ..errors import safely, serving, stack_of
 from ..masters import gunicorn_calls, watch_gunicorn, watch_hypercorn, watch_uvicorn
 from ..wrapping import after
 from . import uwsgi
 from .imports import when_imported
+from .mark import reached, seen
 
 
 def install() -> None:
     """From now on every known server that is imported in this process is recorded."""
-    for name, action in _ACTIONS.items():
-        when_imported(name, action)
+    for name in {*_ACTIONS, *unmet.KNOWN, *unmet.OTHERS}:
+        when_imported(name, _action(name))
+
+
+def _action(name: str) -> Callable[[ModuleType], None]:
+    """What is done when the module of that name has been imported."""
+    server = unmet.KNOWN.get(name) or unmet.OTHERS.get(name, ("",))[0]
+
+    def act(module: ModuleType) -> None:
+        if server:
+            seen(server)
+        if name in _ACTIONS:
+            _ACTIONS[name](module)
+
+    return act
 
 
 def recorded_wsgi(app: Any, server: str) -> Any:
@@ -72,16 +85,6 @@ def _has_recorder(app: Any) -> bool:
             return True
         app = inspect.getattr_static(app, "app", None)
     return False
-
-
-def reached() -> None:
-    """Tells ``standfast run``, which waits for it, that the hook has met a server."""
-    mark = os.environ.pop("STANDFAST_MARK", "")
-    if mark:
-        try:
-            os.unlink(mark)
-        except OSError:
-            pass  # another worker was first
 
 
 def _version(module: ModuleType) -> str:

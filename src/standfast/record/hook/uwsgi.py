@@ -16,6 +16,7 @@ from typing import Any, Optional
 
 from ..channel import channel_for
 from ..errors import safely
+from .mark import seen
 
 #: An application that takes longer than this to load is served unrecorded.
 _PATIENCE_S = 120.0
@@ -44,6 +45,7 @@ def install() -> None:
 
 def watch_loading() -> None:
     """From now on it is looked at what is loaded: uWSGI, as a module too, loads in this thread."""
+    seen("uWSGI")
     sys.setprofile(_Loading().look)
 
 
