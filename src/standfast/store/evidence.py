@@ -105,9 +105,10 @@ HANG = "hang"
 STACK = "stack"
 #: A thread of the worker waited for its client, seen in the server's own code or on the client's
 #: connection. data: ``part``: "head" or "body" (of a request: the client is to send more),
-#: "response" (it is to take in more); ``server``; ``thread`` (as the begin record has it);
-#: ``request_id``, the request that hung in it. Without one it comes from the traceback of the
-#: server's time-out by SIGABRT (faulthandler); with "head" no request had arrived as a whole.
+#: "request" (one of the two), "response" (it is to take in more); ``server``; ``thread`` (as the
+#: begin record has it); ``request_id``, the request that hung in it. Without one it comes from the
+#: traceback of the server's time-out by SIGABRT (faulthandler; with "head" no request had arrived
+#: as a whole), or, with ``waited_s``, from the last looks at the main thread before the end.
 CLIENT_WAIT = "client_wait"
 #: While a request hung, the thread that it shares with others stood in its event loop and waited
 #: for anything to happen: the request waits for something and holds up no other. data: ``thread``,

@@ -8,7 +8,7 @@ from typing import Any
 
 from standfast.store.evidence import CLIENT_WAIT, EXIT, TRACEBACK, Fact, Source
 
-from .waits import RESPONSE, ClientWait, client_wait, crashing_stack, is_own
+from .waits import REQUEST, RESPONSE, ClientWait, client_wait, crashing_stack, is_own
 
 #: What faulthandler writes on the first line, and the signal that it means.
 _FATAL = re.compile(r"^Fatal Python error: (.+)", re.MULTILINE)
@@ -73,4 +73,6 @@ def client_wait_words(found: ClientWait) -> str:
     """The sentence that says what was waited for."""
     if found.part == RESPONSE:
         return f"{found.server} waited for a client to take in more of a response"
+    if found.part == REQUEST:
+        return f"{found.server} waited for a client to send more of a request"
     return f"{found.server} waited for a client to send more of a request's {found.part}"

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 HEAD, BODY, RESPONSE = "head", "body", "response"
+#: Head or body, where it is not known which.
+REQUEST = "request"
 
 
 class Call(NamedTuple):

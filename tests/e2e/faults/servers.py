@@ -30,7 +30,7 @@ SERVERS = {
     "waitress": "waitress-serve --listen 127.0.0.1:{port} faulty:app",
     "uWSGI": f"{_UWSGI} --module faulty:app",
     "uWSGI, threads": f"{_UWSGI} --threads 4 --module faulty:app",
-    "uWSGI, harakiri": f"{_UWSGI} --harakiri 3 --module faulty:app",
+    "uWSGI, harakiri": f"{_UWSGI} --harakiri 3 --socket-timeout 60 --module faulty:app",
     "uWSGI, lazy": f"{_UWSGI} --lazy-apps --module faulty:app",
     "uWSGI, short mercy": f"{_UWSGI} --worker-reload-mercy 1 --module faulty:app",
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import struct
+from collections import OrderedDict
 from pathlib import Path
 
 from standfast.watch.waits import BODY, RESPONSE
@@ -25,9 +26,25 @@ _LISTENS = "0A"
 _ACCEPTS = 0x10000
 #: What is read of a list of connections at most, in bytes.
 _LIMIT = 8 * 2**20
+_REMEMBERED = 10_000
 
 
-def waits_on_client(pid: int, tid: int) -> str | None:
+class Connections:
+    """Remembers which connections are clients', as the list of all of them is long."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, bool] = OrderedDict()
+
+    def is_clients(self, pid: int, inode: str) -> bool:
+        """Whether a connection, by its inode, is that of a client. May raise ValueError."""
+        if inode not in self._known:
+            self._known[inode] = _is_clients(pid, inode)
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return self._known[inode]
+
+
+def waits_on_client(pid: int, tid: int, connections: Connections) -> str | None:
     """``body`` or ``response`` where the thread waits for its client to send or to take in more."""
     reads, writes, polls = _CALLS.get(platform.machine(), (set(), set(), set()))
     try:
@@ -45,7 +62,8 @@ def waits_on_client(pid: int, tid: int) -> str | None:
     else:
         return None
     try:
-        if not _is_clients(pid, number):
+        inode = _inode(pid, number)
+        if not inode or not connections.is_clients(pid, inode):
             return None
     except (ValueError, IndexError):  # a name of a socket is anybody's words, line breaks too
         return None
@@ -65,14 +83,16 @@ def _polled(pid: int, address: int) -> tuple[int, bool] | None:
     return (number, bool(events & _POLLIN)) if events & (_POLLIN | _POLLOUT) else None
 
 
-def _is_clients(pid: int, number: int) -> bool:
+def _inode(pid: int, number: int) -> str:
+    """That of a socket; nothing for other files."""
     try:
         target = os.readlink(f"/proc/{pid}/fd/{number}")  # noqa: PTH115 - it is no path
     except OSError:
-        return False
-    if not target.startswith("socket:["):
-        return False
-    inode = target[8:-1]
+        return ""
+    return target[8:-1] if target.startswith("socket:[") else ""
+
+
+def _is_clients(pid: int, inode: str) -> bool:
     return any(_accepted(_lines(pid, name), inode) for name in ("tcp", "tcp6")) or _of_a_path(
         _lines(pid, "unix"), inode
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from standfast.watch.settings import Settings
 
+from .client_waits import ClientWaits
 from .collector import Collector
 from .curve import Curve
 from .database import Database
@@ -30,6 +31,7 @@ def all_collectors(settings: Settings) -> list[Collector]:
         Curve(),
         KernelLog(),
         OomCounters(),
+        ClientWaits(),
         Host(),
         Disks(),
         Limits(),

@@ -20,7 +20,7 @@ from standfast.watch.waits import Call, ClientWait, client_wait, loop_wait
 
 from . import py_spy, threads
 from .collector import Death, Living
-from .sockets import waits_on_client
+from .sockets import Connections, waits_on_client
 
 #: How often a stack is tried to be read that changed meanwhile, and how long apart, in seconds.
 _TRIES = 6
@@ -165,7 +165,9 @@ def _waits(question: Question, found: list[threads.Thread], at_ns: int) -> Itera
             continue
         source = Source.PY_SPY
         wait = client_wait(calls)
-        if wait is None and (part := waits_on_client(question.living.pid, thread.tid)):
+        if wait is None and (
+            part := waits_on_client(question.living.pid, thread.tid, Connections())
+        ):
             wait, source = ClientWait("the server", part), Source.PROC
         if wait is not None and len(names) == 1:
             data |= {"part": wait.part, "server": wait.server, "request_id": names[0]}
