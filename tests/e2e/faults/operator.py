@@ -43,7 +43,9 @@ FAULTS = (
     Fault("a reload of gevent that cuts requests off", "operator_reload", None,
           signals_master(signal.SIGHUP), "gevent, recycling"),
     Fault("a reload of uWSGI that cuts requests off", "operator_reload", None,
-          signals_master(signal.SIGHUP), "uWSGI, short mercy"),
+          signals_master(signal.SIGHUP), "uWSGI, short mercy",
+          # Its log says that the worker had to go, and not why.
+          also=("operator_stop",)),
     Fault("a worker recycled while a request runs", "operator_reload", None, recycles,
           "gevent, recycling"),
     Fault("SIGKILL by an operator", "operator_kill", None, signals(signal.SIGKILL)),

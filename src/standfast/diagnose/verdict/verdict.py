@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
+from standfast.store.evidence import DESCENDANT_OOM_KILL
+
 from .case import Case
 from .causes import APPLICATION, CAUSES, UNDETERMINED, Cause
 from .culprit import culprit
@@ -177,6 +179,8 @@ def _around(case: Case) -> list[str]:
             f"Nothing of this application was left on this host: {count} of it ended within 10 s"
             " (store)."
         )
+    for fact in case.all(DESCENDANT_OOM_KILL)[:3]:
+        said.append(f"{cite(fact)} A process that this worker had started, not the worker itself.")
     lost = [one for one in case.requests if one.answered_s is not None]
     for one in lost[:3]:
         status = f" with {one.status}" if one.status else ""

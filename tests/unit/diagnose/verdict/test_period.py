@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
-from standfast.diagnose.verdict import load, period_verdict, verdicts
+from standfast.diagnose.verdict import (
+    Judged,
+    combine,
+    judge,
+    load,
+    period_verdict,
+    verdicts,
+)
 from standfast.store import writing
 from standfast.store.evidence import EXIT, TRACEBACK, Fact, add_facts
 from standfast.store.tables import FAILED, incident, request, worker
 from tests.unit.watch.journals import SECOND, START_NS, House, dead
+
+from . import cases as c
+
+VERDICTS = [judge(c.case(c.ended(how))) for how in (3, "SIGSEGV")]
 
 
 @pytest.fixture
@@ -111,3 +125,50 @@ def test_a_period_without_incidents_is_empty(house: House) -> None:
     period = period_verdict(house.engine, "shop")
     assert (period.incidents, period.party, period.causes) == (0, "undetermined", ())
     assert period.as_json()["first"] is None
+
+
+def test_of_ten_thousand_incidents_the_cases_of_the_examples_alone_are_kept() -> None:
+    alive: set[int] = set()
+    most = 0
+
+    def judged() -> Iterator[Judged]:
+        nonlocal most
+        for number in range(10_000):
+            case = c.case(c.ended("SIGSEGV" if number % 2 else 3))
+            case = replace(case, incident_id=number, died_ns=case.died_ns + number)
+            alive.add(number)
+            weakref.finalize(case, alive.discard, number)
+            most = max(most, len(alive))
+            yield Judged(case, VERDICTS[number % 2])
+
+    period = combine("shop", None, judged())
+    assert period.incidents == 10_000
+    assert len(period.examples) == 6
+    assert most < 20
+    assert [one.case.incident_id for one in period.examples][:3] == [9998, 9996, 9994]
+    assert all(len(outcome) == 4 for outcome in period.outcomes.values())
+
+
+def test_an_incident_that_followed_from_another_does_not_outweigh_it() -> None:
+    """One worker of four crashed, and the server stopped the other three."""
+    crashed = c.case(c.ended("SIGSEGV"), c.traceback())
+    told = c.case(c.ended("SIGTERM"), c.order("failure"))
+    cases = [replace(one, incident_id=n) for n, one in enumerate([crashed, told, told, told])]
+    period = combine("shop", None, (Judged(case, judge(case)) for case in cases))
+    assert (period.party, period.confidence) == ("application", 0.99)
+    assert period.parties["operator"] == 0
+
+
+def test_what_became_of_the_other_workers_belongs_to_a_case(house: House) -> None:
+    die(house, 11, "/export/7", crash(1))
+    last = die(house, 14, "/page", stopped(2))
+    die(house, 15, "/page", stopped(3))
+    die(house, 16, "/page", stopped(4), app="other")
+    with writing(house.engine) as connection:
+        crashed = worker.c.pid == 11
+        connection.execute(update(worker).where(crashed).values(signal="SIGSEGV"))
+    (case,) = load(house.engine, [last])
+    assert [(one.pid, one.end) for one in case.siblings] == [(11, "SIGSEGV")]
+    assert (case.beside, case.went_along, case.recorded) == (0, 1, True)
+    said = judge(case).supports
+    assert any("1 other process of it ended within 10 s" in words for words in said)

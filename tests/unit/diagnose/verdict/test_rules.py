@@ -245,9 +245,6 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "SIGKILL by an operator": (
         case(c.ended("SIGKILL", Source.MASTER), c.curve(), c.host_memory()),
         "operator_kill", 0.75),
-    "SIGKILL by an operator, and the kernel counted nothing": (
-        case(c.ended("SIGKILL", Source.MASTER), c.curve(), c.counter(0, 0)),
-        "operator_kill", 0.75),
     "SIGKILL, and nobody would have said why": (
         case(c.ended("SIGKILL"), c.curve(), c.host_memory()), "operator_kill", 0.5),
     "SIGKILL under uWSGI, whose reasons stand in its log alone": (

@@ -45,8 +45,6 @@ def memory(seen: Readings) -> Finding | None:
         return None
     contradicts = misfits(seen, _KILLED, ())
     if not killed and not counted:
-        unchanged = seen.case.all(evidence.OOM_COUNTER)
-        contradicts += [cite(f, "The kernel counted no kill for want of memory") for f in unchanged]
         contradicts += [cite(f) for f in seen.case.all(evidence.TIMEOUT, evidence.MASTER_SIGNAL)]
     for neighbour in neighbours_killed(seen):
         other = number(neighbour.data, "rss_bytes")

@@ -139,18 +139,11 @@ def kill(seen: Readings) -> Finding | None:
         return None
     own = memory(seen)
     steady = len(seen.column("rss")) > 1 and not own.grew
-    unchanged = [
-        f
-        for f in seen.case.all(evidence.OOM_COUNTER)
-        if number(f.data, "after") == number(f.data, "before")
-    ]
     supports = [cite(fact) for fact in parents] + agreeing(seen, {"SIGKILL"}, ())
     if seen.hears_master:
         supports.append("Its master's reasons are recorded, and it gave none (journal).")
-    supports += [cite(f, "The kernel counted no kill for want of memory") for f in unchanged]
     if steady:
         supports += own.sentences or ["Its memory was steady up to the end."]
-    supports += [f"{cite(f)} That was not this process." for f in descendants]
     fitting = {"SIGKILL"} | ({seen.end.signal or ""} if left else set())
     contradicts = misfits(seen, fitting, ORDERLY_CODES if left else ())
     contradicts += short_of_memory(seen)
@@ -161,7 +154,7 @@ def kill(seen: Readings) -> Finding | None:
         # Its master kills for harakiri, memory and at the end of its mercy, and says so in its log.
         return finding("operator_kill", FAINT, supports, [*contradicts, UWSGI_LOG])
     silent = seen.hears_master or bool(parents)
-    strength = LIKELY if silent and (steady or unchanged or parents) else WEAK
+    strength = LIKELY if silent and (steady or parents) else WEAK
     return finding("operator_kill", strength, supports, contradicts)
 
 
