@@ -23,6 +23,7 @@ from pathlib import Path
 #: What it may take: seconds, bytes of address space, bytes of output.
 PATIENCE_S = 10.0
 _CPU_S = 10
+_END_S = 0.5
 _MEMORY = 2 * 2**30
 OUTPUT_LIMIT = 8 * 2**20
 _IDS = re.compile(r"^([UG])id:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)$", re.MULTILINE)
@@ -83,7 +84,9 @@ class Dump:
         """What it has said, in JSON; nothing where it failed or was not done."""
         done = self._process.poll() == 0
         self._process.kill()
-        self._process.wait()
+        # One that a file system holds up is left to end when it can.
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_S)
         said = os.pread(self._output.fileno(), OUTPUT_LIMIT, 0) if done else b""
         self._output.close()
         return said
