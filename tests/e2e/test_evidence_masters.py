@@ -398,3 +398,31 @@ def test_a_uwsgi_worker_that_crashes_while_it_loads_is_an_incident(tmp_path: Pat
         told = house.row(worker, id=house.rows(incident)[0].worker_id)
         assert told.signal == "SIGSEGV"
         assert "crashing.py" in told.fault
+
+
+@pytest.mark.parametrize(
+    ("uri", "sent", "whom"),
+    [("/ends_itself", "SIGKILL", "to itself"), ("/ends_its_parent", "SIGTERM", "to its parent")],
+)
+def test_a_signal_that_the_application_sends_is_its_own_word(
+    uri: str, sent: str, whom: str
+) -> None:
+    with serving(*GUNICORN, "shop_wsgi:app") as server, watched(server) as house:
+        server.get("/")
+        pid = serving_worker(house)
+        server.get(uri)
+
+        def told() -> list[dict[str, Any]]:
+            found = [data for _, data in facts(house, pid, "master_signal")]
+            return [data for data in found if data["reason"] == "application"]
+
+        until(house, told)
+        assert told() == [{"signal": sent, "reason": "application", "sender_pid": pid}]
+        (fact,) = [row for row in house.rows(evidence) if "own code" in row.text]
+        assert whom in fact.text
+
+
+def serving_worker(house: House) -> int:
+    """The pid of the only worker so far."""
+    until(house, lambda: house.rows(worker))
+    return int(house.row(worker).pid)

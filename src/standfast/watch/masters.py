@@ -74,6 +74,10 @@ def store_said(
     for one in sorted(masters):
         connection.execute(update(worker).where(worker.c.id == one).values(master=True))
     for reporter_id, word in said:
+        if isinstance(word, Signal) and word.reason == APPLICATION:
+            # Whomever it was sent to: it is this process that did it.
+            _enter(connection, reporter_id, reporter_id, word)
+            continue
         worker_id = connection.execute(
             select(worker.c.id).where(_child_of(reporter_id, word.pid, word.start_ticks))
         ).scalar()

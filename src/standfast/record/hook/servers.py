@@ -15,6 +15,7 @@ from typing import Any, Callable
 from .. import recycling, unmet
 from ..children import watch_multiprocessing
 from ..errors import safely, serving, stack_of
+from ..kills import watch_kills
 from ..masters import gunicorn_calls, watch_gunicorn, watch_hypercorn, watch_uvicorn
 from ..wrapping import after
 from . import uwsgi
@@ -66,6 +67,7 @@ def _wrapped(recorder: Any, app: Any, server: str) -> Any:
         return app
     wrapped = recorder(app)
     wrapped.channel.server = server
+    watch_kills()
     return wrapped
 
 

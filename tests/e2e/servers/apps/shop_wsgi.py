@@ -50,6 +50,16 @@ def sleep(query: str) -> Iterable[bytes]:
     return [b"slept"]
 
 
+def ends_itself(query: str) -> Iterable[bytes]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return []
+
+
+def ends_its_parent(query: str) -> Iterable[bytes]:
+    os.kill(os.getppid(), signal.SIGTERM)
+    return [b"sent"]
+
+
 def stuck(query: str) -> Iterable[bytes]:
     """Like C code that never comes back: not even SIGABRT gets through to Python."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGABRT])
@@ -84,6 +94,8 @@ ROUTES = {
     "/segv": segv,
     "/sleep": sleep,
     "/stuck": stuck,
+    "/ends_itself": ends_itself,
+    "/ends_its_parent": ends_its_parent,
     "/about": about,
 }
 
