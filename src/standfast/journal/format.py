@@ -65,8 +65,9 @@ SEGMENT_LIMIT = 64 * 1024 * 1024
 #: How large a writer makes its segments, and how small they may be.
 SEGMENT_SIZE = 4 * 1024 * 1024
 MIN_SEGMENT_SIZE = 128 * 1024
-#: More records than a segment can hold, as a power of two.
-SEGMENT_SEQS = 21
+#: More than the numbers of requests go on in a segment, as a power of two: REQUEST_SLOTS times as
+#: many as the records that it can hold.
+SEGMENT_SEQS = 33
 
 #: Where many requests share one thread (asyncio, gevent, eventlet), the application is called by
 #: a function whose name is this prefix and the request's number modulo REQUEST_SLOTS: so the stack

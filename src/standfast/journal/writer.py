@@ -10,7 +10,6 @@ import mmap
 import os
 import time
 import zlib
-from itertools import count
 from typing import Any, Optional
 
 from . import files
@@ -24,6 +23,7 @@ from .format import (
     HEAD,
     LOST_OFFSET,
     MIN_SEGMENT_SIZE,
+    REQUEST_SLOTS,
     ROLL,
     SEGMENT_LIMIT,
     SEGMENT_SEQS,
@@ -55,6 +55,7 @@ BEGIN_KIND = BEGIN << 16
 END_KIND = END << 16
 #: What a begin record has beside its texts.
 _BEGIN_SIZE = HEAD.size + BEGIN_FIXED.size
+_LAST_SLOT = REQUEST_SLOTS - 1
 _checksum = zlib.adler32
 _pack_begin = BEGIN_FIXED.pack
 #: The fixed part of an end record, from its number, duration, CPU time, bytes sent and status.
@@ -85,8 +86,8 @@ class Writer:
 
     __slots__ = (
         "_begin_limit", "_folder", "_give", "_guard", "_identity", "_limit", "_map", "_patience",
-        "_populated", "_position", "_retry_at", "_room", "_segment", "_segment_size", "_take",
-        "_words", "error", "lost", "number", "uid",
+        "_populated", "_position", "_retry_at", "_room", "_segment", "_segment_size", "_seq",
+        "_take", "_words", "error", "lost", "uid",
     )  # fmt: skip
 
     def __init__(
@@ -126,8 +127,7 @@ class Writer:
         # The same process may have run another program before (execve(2) changes neither its
         # pid nor its start): segments and requests are counted on from there.
         self._segment = files.last_segment(self._folder, self.uid)
-        #: The number of the next request, never the same one twice.
-        self.number = count(max(first_seq, self._segment << SEGMENT_SEQS)).__next__
+        self._seq = max(first_seq, self._segment << SEGMENT_SEQS) - 1
         self.error: Optional[OSError] = None
         self.lost = lost
         # A list of one as the lock: taking the baton and giving it back are atomic and cost a
@@ -138,10 +138,8 @@ class Writer:
 
     @property
     def next_seq(self) -> int:
-        """The number that the next request will get, while no other thread begins one."""
-        seq = self.number()
-        self.number = count(seq).__next__
-        return seq
+        """The number that the next request will get, if it has no slot."""
+        return self._seq + 1
 
     def begin(
         self,
@@ -150,13 +148,13 @@ class Writer:
         mono_ns: int,
         thread: int,
         kind: int = BEGIN_KIND,
-        seq: int = 0,
+        slot: int = -1,
     ) -> int:
         """Writes a begin record and returns the request's number, 0 if it went unrecorded.
 
         ``fields`` are the six texts, joined by zero bytes (see ``format.pack_fields``); ``kind``
-        is the type and the flags as they stand in the head, ``seq`` a number from ``number`` where
-        the request has got one already.
+        is the type and the flags as they stand in the head, ``slot`` what the number is to be
+        modulo ``REQUEST_SLOTS``, where the request has a slot.
         """
         try:
             self._take()
@@ -171,13 +169,14 @@ class Writer:
                 if not self._make_room(size, _END_ROOM):
                     return 0
                 at = self._position
-            seq = seq or self.number()
+            seq = self._seq + 1 if slot < 0 else (self._seq | _LAST_SLOT) + 1 + slot
             body = _pack_begin(seq, wall_ns, mono_ns, thread) + fields
             self._map[at + 8 : at + size] = body
             word = at >> 2
             self._words[word + 1] = _checksum(body, kind | 1)
             self._words[word] = kind | size
             self._position = at + size + 7 & -8
+            self._seq = seq
             return seq
         finally:
             self._give(None)

@@ -13,7 +13,7 @@ from .channel import Channel, channel_for
 from .errors import current, is_of_a_signal, safely
 from .mask import SHORT, has_long_part, may_have_key
 from .request import RUNNING_KIND, Request
-from .slots import SLOT, make, slots
+from .slots import Place, Slots
 from .threads import get_ident
 from .words import joined_values, kept_headers, scope_texts
 
@@ -22,6 +22,8 @@ KEY = "standfast.request"
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _set_current = current.set
+#: As numbers: to look for these is a third of the work.
+_SLASH, _AT = b"/@"
 _EVENT_STREAM = EVENT_STREAM << 24
 #: What is recorded, by the scope's type.
 _KINDS = {"http": BEGIN_KIND, "websocket": BEGIN_KIND | WEBSOCKET << 24}
@@ -48,14 +50,12 @@ class Recorder:
         try:
             kind = _KINDS.get(scope["type"])
             if kind is not None and KEY not in scope:
-                number = self.channel.writer.number()
-                if number:
-                    slot = number & SLOT
-                    function = _slots[slot] or make(_slots, _serve, slot)
-                    served: Coroutine[Any, Any, Any] = function(
-                        self, scope, receive, send, number, kind
-                    )
-                    return served
+                try:
+                    place = _free.pop()
+                except IndexError:
+                    place = _slots.make()
+                served: Coroutine[Any, Any, Any] = place[1](self, scope, receive, send, kind, place)
+                return served
         except BaseException as error:  # whatever is wrong with our record, the request is served
             if is_of_a_signal(error):
                 raise
@@ -64,31 +64,35 @@ class Recorder:
 
 
 async def _serve(
-    recorder: Recorder, scope: dict[str, Any], receive: Any, send: Send, number: int, kind: int
+    recorder: Recorder, scope: dict[str, Any], receive: Any, send: Send, kind: int, place: Place
 ) -> Any:
     """Serves one request, under the name of its slot: a stack that is taken says which one runs."""
-    request = _begun(recorder.channel, scope, send, number, kind)
+    request = _begun(recorder.channel, scope, send, kind, place[0])
     try:
         result = await recorder.app(scope, receive, request.send)
     except BaseException as error:
         request.fail(error)
+        _release(place)
         raise
     if recorder.channel.patterns is not None:
         safely(recorder.channel.patterns.see_scope, scope)
     request.end()
+    _release(place)
     return result
 
 
-_slots = slots()
+_slots = Slots(_serve)
+_free = _slots.free
+_release = _free.append
 
 
-def _begun(channel: Channel, scope: dict[str, Any], send: Send, number: int, kind: int) -> _Request:
+def _begun(channel: Channel, scope: dict[str, Any], send: Send, kind: int, slot: int) -> _Request:
     """Begins the record of a request; every line is paid for by every request."""
     request = _Request()
     request.channel = channel
     request.server_send = send
     request.errors = None
-    request.seq = request.status = request.sent = request.report_at = 0
+    request.seq = request.code = request.sent = request.report_at = 0
     try:
         scope[KEY] = True
         headers: Any = ()
@@ -99,24 +103,22 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, number: int, kin
             named = dict(headers)
             get = named.get
             uri = scope.get("raw_path") or quote(scope["path"], errors="replace").encode()
+            is_odd = uri[0] != _SLASH or (
+                len(uri) > SHORT
+                and has_long_part(path := uri.decode("latin-1"))
+                and may_have_key(path)
+            )
             query = scope.get("query_string")
             if query:
                 uri += b"?" + query
-            if (
-                (query and not channel.is_clean(query.decode("latin-1")))
-                or uri[:1] != b"/"
-                or (
-                    len(uri) > SHORT
-                    and has_long_part(text := uri.decode("latin-1"))
-                    and may_have_key(text)
-                )
-            ):
+                is_odd = is_odd or not channel.is_clean(query.decode("latin-1"))
+            if is_odd:
                 masked = channel.masker.uri(uri.decode("latin-1"))
                 uri = masked.encode("latin-1", "backslashreplace")
             forwarded_for = get(b"x-forwarded-for", b"")
             if forwarded_for and len(named) != len(headers):
                 forwarded_for = joined_values(headers, b"x-forwarded-for")
-            if b"text/event-stream" in get(b"accept", b""):
+            if get(b"accept", b"").find(b"text/event-stream") >= 0:
                 kind |= _EVENT_STREAM
             client = scope.get("client")
             fields = b"\0".join(
@@ -129,7 +131,7 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, number: int, kin
                     get(b"user-agent", b""),
                 )
             )
-            if b"@" in fields:
+            if _AT in fields:
                 text = channel.masker.addressed(fields.decode("latin-1"))
                 fields = text.encode("latin-1", "backslashreplace")
         except BaseException as error:  # it is not as ASGI says: what can be read of it is
@@ -145,9 +147,9 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, number: int, kin
         wall = time_ns()
         thread = get_ident()
         writer = channel.writer
-        request.seq = writer.begin(
-            fields, wall, begun, thread, kind, number
-        ) or channel.begin_first(writer, fields, wall, begun, thread, kind, number)
+        request.seq = writer.begin(fields, wall, begun, thread, kind, slot) or channel.begin_first(
+            writer, fields, wall, begun, thread, kind, slot
+        )
     except BaseException as error:  # whatever is wrong with our record, the request is served
         if is_of_a_signal(error):
             request.fail(error)
@@ -159,10 +161,9 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, number: int, kin
 class _Request(Request):
     """One request or WebSocket on its way."""
 
-    __slots__ = ("server_send", "status")
+    __slots__ = ("server_send",)
 
     server_send: Send
-    status: int
 
     def send(self, message: dict[str, Any]) -> Awaitable[None]:
         try:
@@ -177,9 +178,10 @@ class _Request(Request):
                     else:
                         self.count(body)
                     # The response is complete: what runs on after this is background work.
-                    self.write(RUNNING_KIND)
+                    self.end(RUNNING_KIND)
             elif kind == "http.response.start":
-                self.status = message["status"]
+                status = message["status"]
+                self.code = status if type(status) is int and 0 < status < 1000 else code_of(status)
             else:
                 self._see(kind, message)
         except BaseException as error:  # no such message: the server will say what it thinks of it
@@ -193,22 +195,23 @@ class _Request(Request):
             text = message.get("text")
             self.count(message.get("bytes") or b"" if text is None else text.encode())
         elif kind == "websocket.accept":
-            self.status = 101
-        elif kind == "websocket.close" and not self.status:
-            self.status = 403
+            self.code = 101
+        elif kind == "websocket.close" and not self.code:
+            self.code = 403
         elif kind == "websocket.http.response.start":
-            self.status = message["status"]
+            self.code = code_of(message["status"])
         elif kind == "websocket.http.response.body":
             self.count(message.get("body", b""))
         elif kind == "http.response.pathsend" or kind == "http.response.zerocopysend":
             # The server sends a file by itself, without Python's help.
             self.sent = UNKNOWN
             if not message.get("more_body"):
-                self.write(RUNNING_KIND)
+                self.end(RUNNING_KIND)
 
-    def code(self) -> int:
-        status = self.status
-        if not issubclass(type(status), int) or type(status) is bool:
-            return 0
-        code = int.__index__(status)
-        return code if 0 < code < 65536 else 0
+
+def code_of(status: Any) -> int:
+    """A status as a number, 0 where it is none."""
+    if not issubclass(type(status), int) or type(status) is bool:
+        return 0
+    code = int.__index__(status)
+    return code if 0 < code < 65536 else 0

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections import deque
+from copy import copy
 from errno import EMFILE, ENFILE, ENOMEM
 from time import monotonic_ns, time_ns
 from typing import Any, Optional
@@ -33,13 +34,8 @@ class Opening:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
-    def number(self) -> int:
-        """The number of a request, 0 where no journal can be opened now."""
-        writer = self._channel.open_or_lose()
-        return writer.number() if writer else 0
-
     def begin(
-        self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, kind: int, seq: int = 0
+        self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, kind: int, slot: int = -1
     ) -> int:
         """Records nothing: ``Channel.begin_first`` does."""
         return 0
@@ -50,6 +46,13 @@ class Opening:
         writer = self._channel.opened
         if writer is not None:
             writer.append(kind, body)
+
+
+class _Later(Opening):
+    """Stands where the writer is, for finalizers."""
+
+    def append(self, kind: int, body: bytes) -> None:
+        self._channel.append_later(kind, body)
 
 
 class Channel:
@@ -72,7 +75,7 @@ class Channel:
         #: The server's own settings of when it ends a worker, written down for each of them.
         self.options: dict[str, str] = {}
         #: Whether one thread serves many requests at a time.
-        self.is_shared = False
+        self.is_shared = is_shared()
         #: What finds the patterns of the application's framework, where one is loaded.
         self.patterns: Optional[patterns.Patterns] = None
         #: Responses that are being streamed, by the thread that fetched their last chunk.
@@ -132,15 +135,6 @@ class Channel:
         self._error = None
         self.writer = self.opened
 
-    def open_or_lose(self, server: str = "") -> Optional[Writer]:
-        """As ``open``; where that fails, a request is counted as lost."""
-        try:
-            return self.open(server)
-        except OSError:
-            self.lose()
-            self.complain()
-            return None
-
     def lose(self) -> None:
         """Counts a request that goes unrecorded."""
         if self.opened is not None:
@@ -156,20 +150,29 @@ class Channel:
         mono_ns: int,
         thread: int,
         kind: int,
-        seq: int = 0,
+        slot: int = -1,
         server: str = "",
     ) -> int:
         """Begins one of the first requests of this process, or one that the writer refused."""
         # What was asked counts, not what is there by now: another thread may have opened it.
         if isinstance(refused, Opening):
-            writer = self.opened if seq else self.open_or_lose(server)
-            if writer is None:
+            try:
+                writer = self.open(server)
+            except OSError:
+                self.lose()
+                self.complain()
                 return 0
-            seq = writer.begin(fields, wall_ns, mono_ns, thread, kind, seq)
+            seq = writer.begin(fields, wall_ns, mono_ns, thread, kind, slot)
             if seq:
                 return seq
         self.complain()
         return 0
+
+    def in_a_finalizer(self) -> Channel:
+        """This channel for who may not wait: a finalizer may interrupt the writer's own work."""
+        same = copy(self)
+        same.writer = _Later(self)
+        return same
 
     def append_later(self, kind: int, body: bytes) -> None:
         """Writes a record from within a finalizer: at once if that can be done without waiting,

@@ -83,8 +83,9 @@ class Masker:
         """Whether the query can hold no secret, so that there is nothing to mask."""
         harmless = self._harmless
         for parameter in query.split("&"):
-            name, _, value = parameter.partition("=")
-            if "=" in value or (name not in harmless and not self._is_learnt(name)):
+            # Up to the last "=": where there are two, this is no harmless name.
+            name = parameter.rpartition("=")[0]
+            if name not in harmless and ("=" in name or not self._is_learnt(name)):
                 return False
         return (
             ";" not in query

@@ -22,10 +22,12 @@ class Request(Noted):
     """``report_at`` is when the request's progress is written next, by the monotonic clock, 0 where
     it is not streamed."""
 
-    __slots__ = ("begun_ns", "channel", "report_at", "sent", "turn")
+    __slots__ = ("begun_ns", "channel", "code", "report_at", "sent", "turn")
 
     begun_ns: int
     channel: Channel
+    #: The status of the response, 0 as long as there is none.
+    code: int
     report_at: int
     sent: int
     turn: Turn
@@ -57,48 +59,32 @@ class Request(Noted):
             self.end(END_KIND | flags << 24, raised=True)
 
     def end(self, kind: int = END_KIND, *, raised: bool = False) -> None:
-        """Closes the record; a second call does nothing. ``raised`` says that an exception
-        escaped, and that what is noted is not only what was logged."""
+        """Writes an end record of that kind and, but for ``RUNNING_KIND``, closes the record with
+        it; then a second call does nothing. ``raised`` says that an exception escaped, and that
+        what is noted is not only what was logged."""
         seq = self.seq
-        if seq:
-            self.write(kind, raised=raised)
+        if not seq:
+            return
+        if kind != RUNNING_KIND:
             self.seq = 0
-            if self.channel.cpu_time:
-                self.channel.cpu.end(self.turn)
-
-    def write(self, kind: int, *, raised: bool = False) -> None:
-        """Writes an end record of that kind, if the request's beginning was recorded."""
-        if self.seq:
-            try:
-                self.channel.writer.append(*self._packed(kind, raised=raised))
-            except BaseException as error:
-                if is_of_a_signal(error):
-                    raise
+        try:
+            channel = self.channel
+            duration = monotonic_ns() - self.begun_ns
+            cpu = channel.cpu.used(self.turn, not self.seq) if channel.cpu_time else UNKNOWN
+            body = pack_end(seq, duration, cpu, self.sent, self.code)
+            if self.errors:
+                error, kind = channel.error(self.errors, kind if raised else kind | LOGGED << 24)
+                body += error
+            channel.writer.append(kind, body)
+        except BaseException as failed:
+            if is_of_a_signal(failed):
+                raise
 
     def drop(self) -> None:
         """Closes the record from within a finalizer, which may come at any moment of any thread."""
-        seq = self.seq
-        if seq:
-            packed = safely(self._packed, END_KIND)
-            self.seq = 0
-            if packed:
-                self.channel.append_later(*packed)
-            if self.channel.cpu_time:
-                self.channel.cpu.end(self.turn)
-
-    def code(self) -> int:
-        """The status of the response, 0 where there is none."""
-        raise NotImplementedError
-
-    def _packed(self, kind: int, *, raised: bool = False) -> tuple[int, bytes]:
-        duration = monotonic_ns() - self.begun_ns
-        channel = self.channel
-        cpu = channel.cpu.used(self.turn) if channel.cpu_time else UNKNOWN
-        body = pack_end(self.seq, duration, cpu, self.sent, self.code())
-        if self.errors:
-            error, kind = channel.error(self.errors, kind if raised else kind | LOGGED << 24)
-            body += error
-        return kind, body
+        if self.seq:
+            self.channel = self.channel.in_a_finalizer()
+            self.end()
 
 
 def sum_of(sent: int, chunk: Any) -> int:

@@ -56,13 +56,11 @@ class CpuTime:
         running.add(place)
         return thread, place, alone, thread_time_ns()
 
-    def used(self, turn: Turn) -> int:
+    def used(self, turn: Turn, is_over: bool) -> int:
         """Nanoseconds up to now, ``UNKNOWN`` where others ran in the same thread meanwhile."""
         thread, place, alone, before_ns = turn
+        if is_over:
+            self._running.get(thread, set()).discard(place)
         if alone and place == self._begun.get(thread) and thread == get_ident():
             return thread_time_ns() - before_ns
         return UNKNOWN
-
-    def end(self, turn: Turn) -> None:
-        """The request is over."""
-        self._running.get(turn[0], set()).discard(turn[1])

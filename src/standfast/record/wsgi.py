@@ -12,7 +12,7 @@ from .channel import channel_for
 from .errors import calling, is_of_a_signal, safely
 from .mask import SHORT, has_long_part, may_have_key
 from .request import RUNNING_KIND, Request, sum_of
-from .slots import calling as slot_of
+from .slots import Place, Slots, call
 from .threads import get_ident
 from .words import environ_texts, uri_of
 
@@ -46,11 +46,17 @@ class Recorder:
             inner: Iterable[bytes] = self.app(environ, start_response)
             return inner
         # From here to the call of the application, every line is paid for by every request.
-        request = _Request()
-        request.channel = channel = self.channel
+        channel = self.channel
+        slot = -1
+        if channel.is_shared:
+            request: _Request = _SharedRequest()
+            slot = request.slot
+        else:
+            request = _Request()
+        request.channel = channel
         request.server_start = start_response
-        request.status = request.errors = None
-        request.sent = request.seq = request.report_at = 0
+        request.errors = None
+        request.code = request.sent = request.seq = request.report_at = 0
         kind = BEGIN_KIND
         try:
             try:
@@ -62,7 +68,11 @@ class Recorder:
                 if (
                     (mark >= 0 and not channel.is_clean(uri[mark + 1 :]))
                     or uri[:1] != "/"
-                    or (len(uri) > SHORT and has_long_part(uri) and may_have_key(uri))
+                    or (
+                        (mark if mark >= 0 else len(uri)) > SHORT
+                        and has_long_part(uri)
+                        and may_have_key(uri)
+                    )
                 ):
                     uri = channel.masker.uri(uri)
                 if "text/event-stream" in get("HTTP_ACCEPT", ""):
@@ -96,8 +106,10 @@ class Recorder:
             request.begun_ns = begun = monotonic_ns()
             wall = time_ns()
             writer = channel.writer
-            request.seq = writer.begin(fields, wall, begun, thread, kind) or channel.begin_first(
-                writer, fields, wall, begun, thread, kind, 0, get("SERVER_SOFTWARE", "")
+            request.seq = writer.begin(
+                fields, wall, begun, thread, kind, slot
+            ) or channel.begin_first(
+                writer, fields, wall, begun, thread, kind, slot, get("SERVER_SOFTWARE", "")
             )
         except BaseException as error:  # whatever is wrong with our record, the request is served
             if is_of_a_signal(error):
@@ -108,10 +120,10 @@ class Recorder:
             start: Any = request.start_response
             if channel.patterns is not None:
                 start = channel.patterns.seeing(environ, start)
-            if channel.is_shared:
-                result: Any = slot_of(request.seq)(self.app, environ, start)
+            if slot < 0:
+                result: Any = self.app(environ, start)
             else:
-                result = self.app(environ, start)
+                result = request.call(self.app, environ, start)
         except BaseException as error:
             if kind & _WEBSOCKET and type(error) in _WEBSOCKET_IS_OVER:
                 request.end()
@@ -136,16 +148,22 @@ class Recorder:
 class _Request(Request):
     """One request on its way; towards the application it is the server's ``start_response``."""
 
-    __slots__ = ("is_fetched", "server_start", "server_write", "status")
+    __slots__ = ("is_fetched", "server_start", "server_write")
+
+    #: What calls the application's code, and the slot that it is named after, where there is one.
+    call: Any = None
+    slot = -1
 
     #: Whether the server is waiting for the next chunk of a stream.
     is_fetched: bool
     server_start: Any
     server_write: Any
-    status: Any
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
-        self.status = status
+        try:
+            self.code = _status_codes[status] if type(status) is str else _code_of(status)
+        except KeyError:
+            self.code = _code_of(status)
         if exc_info is None:
             self.server_write = write = self.server_start(status, headers)
         else:
@@ -160,12 +178,6 @@ class _Request(Request):
         result = self.server_write(data)
         safely(self.count, data)
         return result
-
-    def code(self) -> int:
-        status = self.status
-        if type(status) is not str:
-            return _code(str.__str__(status)) if issubclass(type(status), str) else 0
-        return _status_codes.get(status) or _code(status)
 
     def follow(self, body: Any, environ: Any) -> Any:
         """What the server gets in place of ``body``: closing it closes the record."""
@@ -186,6 +198,25 @@ class _Request(Request):
         return kind(self, body)
 
 
+class _SharedRequest(_Request):
+    """One of many that are served by one thread."""
+
+    __slots__ = ("_place", "call", "slot")
+
+    def __init__(self) -> None:
+        try:
+            self._place: Place = _slots.free.pop()
+        except IndexError:
+            self._place = _slots.make()
+        self.slot, self.call = self._place
+
+    def __del__(self) -> None:
+        _slots.free.append(self._place)
+
+
+_slots = Slots(call)
+
+
 class _Body:
     """What the server gets in place of a body that is no list. A server that lets go of it without
     closing it is done with it as well."""
@@ -197,7 +228,7 @@ class _Body:
         self._body = body
         self._chunks: Any = None
         self._is_complete = False
-        self._call: Any = slot_of(request.seq) if request.channel.is_shared else None
+        self._call: Any = request.call
 
     def __iter__(self) -> Iterator[bytes]:
         # Asked twice, as by a middleware that looks at the first chunk, it goes on.
@@ -221,7 +252,7 @@ class _Body:
             # The response is complete: what runs on after this is in the application's close().
             if not self._is_complete:
                 self._is_complete = True
-                request.write(RUNNING_KIND)
+                request.end(RUNNING_KIND)
             raise
         except BaseException as error:
             request.fail(error)
@@ -322,12 +353,15 @@ def _follow_file(request: _Request, body: Any) -> bool:
     return True
 
 
-def _code(status: str) -> int:
+def _code_of(status: Any) -> int:
     """The number at the start of a status line, remembered; 0 where there is none."""
+    if not issubclass(type(status), str):
+        return 0
+    line = str.__str__(status)
     try:
-        code = int(status[:3])
+        code = int(line[:3])
     except ValueError:
         return 0
     if 0 < code < 1000 and len(_status_codes) < 256:
-        _status_codes[status] = code
+        _status_codes[line] = code
     return code if 0 < code < 1000 else 0

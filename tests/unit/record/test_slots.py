@@ -41,6 +41,25 @@ def test_the_stack_of_an_asgi_application_names_its_request(tmp_path: Path) -> N
         assert seen[request.begin.uri.partition("?")[0]] == [slot]
 
 
+def test_requests_at_the_same_time_have_different_slots_and_give_them_back(tmp_path: Path) -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.01)
+        if scope["path"] == "/3":
+            raise ValueError("broken")
+
+    async def main() -> None:
+        for _ in range(3):
+            calls = [one.call(path=f"/{n}", raw_path=b"/%d" % n) for n in range(10)]
+            await asyncio.gather(*calls, return_exceptions=True)
+
+    one = Served(tmp_path, app)
+    asyncio.run(main())
+    slots = [request.begin.seq % REQUEST_SLOTS for request in read(tmp_path).requests]
+    assert len(slots) == 30
+    assert all(len(set(slots[start : start + 10])) == 10 for start in (0, 10, 20))
+    assert len(set(slots)) == 10
+
+
 GREEN = """
 import gevent.monkey; gevent.monkey.patch_all()
 import faulthandler, gevent, os, sys, tempfile
@@ -76,7 +95,8 @@ def test_the_stack_of_a_greenlet_names_its_request(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     requests = read(tmp_path).requests
     assert len({request.begin.thread for request in requests}) == 1, "the system's thread"
-    expected = [f"{SLOT_PREFIX}{request.begin.seq}" for request in requests for _ in range(4)]
+    slots = [request.begin.seq % REQUEST_SLOTS for request in requests]
+    expected = [f"{SLOT_PREFIX}{slot}" for slot in slots for _ in range(4)]
     assert sorted(done.stdout.split()) == sorted(expected)
 
 
