@@ -131,6 +131,11 @@ def order(reason: str, signal: str = "SIGTERM") -> Fact:
     return fact(evidence.MASTER_SIGNAL, Source.MASTER, words, signal=signal, reason=reason)
 
 
+def options(**settings: Any) -> Fact:
+    """The server's own settings, as the recorder writes them."""
+    return fact(evidence.SERVER_OPTIONS, Source.JOURNAL, "the server's own settings", **settings)
+
+
 def service(action: str) -> Fact:
     return fact(
         evidence.SERVICE, Source.SYSTEMD, f"shop.service: {action}", action=action, unit="shop"

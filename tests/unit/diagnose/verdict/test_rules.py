@@ -98,6 +98,12 @@ CASES: dict[str, tuple[Case, str, float]] = {
         case(c.ended("SIGKILL"), c.order("application", "SIGKILL"), c.curve()), "app_exit", 0.9),
     "uWSGI's worker leaves as it was told": (
         case(c.ended(30), c.curve(), server="uWSGI/2.0"), "operator_stop", 0.75),
+    "uWSGI's harakiri, by its own settings": (
+        case(c.ended("SIGKILL"), c.curve(), c.options(harakiri="4"),
+             requests=(c.request(age_s=4.6),), server="uWSGI/2.0"), "app_timeout", 0.75),
+    "uWSGI's harakiri is not over": (
+        case(c.ended("SIGKILL"), c.curve(), c.options(harakiri="30"), server="uWSGI/2.0"),
+        "undetermined", 0.0),
     "uWSGI's worker is replaced": (
         case(c.ended(17), c.curve(), server="uWSGI/2.0"), "operator_reload", 0.75),
     "uWSGI's mercy is over": (

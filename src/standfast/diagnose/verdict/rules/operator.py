@@ -20,6 +20,7 @@ from standfast.store.evidence import Fact, Source
 
 from .conditions import UWSGI_CODES, is_uwsgi
 from .memory_use import Whose, counted_kills, memory, neighbours_killed, short_of_memory
+from .uwsgi import harakiri
 
 #: How a worker may end that was told to stop; SIGKILL follows when it takes too long.
 _STOPPED = STOPPING | {"SIGKILL"}
@@ -135,7 +136,8 @@ def kill(seen: Readings) -> Finding | None:
     )  # fmt: skip
     service = [f for f in seen.case.all(evidence.SERVICE) if f.at_ns <= seen.case.died_ns]
     descendants = seen.case.all(evidence.DESCENDANT_OOM_KILL)
-    if seen.case.all(*reasons) or service or (counted_kills(seen) and not descendants):
+    explained = seen.case.all(*reasons) or service or harakiri(seen)
+    if explained or (counted_kills(seen) and not descendants):
         return None
     own = memory(seen)
     steady = len(seen.column("rss")) > 1 and not own.grew

@@ -19,18 +19,22 @@ from standfast.store import evidence
 
 from .conditions import DATABASE
 from .stalls import BUSY, Stall, overload, stall, told_to_end_before
+from .uwsgi import harakiri
 
 
 def timeout(seen: Readings) -> Finding | None:
-    """app_timeout: the server says that it killed the worker for taking too long."""
-    said = seen.case.all(evidence.TIMEOUT)
+    """app_timeout: the server says that it killed the worker for taking too long, or is set to."""
+    told = seen.case.all(evidence.TIMEOUT)
+    said = [cite(fact) for fact in told] or harakiri(seen)
     doing = stall(seen)
     if not said or told_to_end_before(seen) or doing.nature == "client":
         return None
     if _idle_of_requests(seen) and not doing.at:
         return None  # no code of the application was seen to run
     # A worker that is told to abort may still leave by itself: gunicorn's exits with 1.
-    found = _stalled(seen, "app_timeout", [cite(fact) for fact in said], TIMED_OUT, {0, 1})
+    found = _stalled(seen, "app_timeout", said, TIMED_OUT, {0, 1})
+    if not told:
+        found.strength = max(found.strength, LIKELY)
     if _idle_of_requests(seen):
         found.strength = max(found.strength, LIKELY)
     return found
