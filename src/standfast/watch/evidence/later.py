@@ -21,7 +21,10 @@ class Later(Generic[T]):
         self._what = what
         self._found: list[T] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._started = False
+        with suppress(RuntimeError):  # no more threads may be made: then it gives nothing
+            self._thread.start()
+            self._started = True
 
     @property
     def is_done(self) -> bool:
@@ -30,7 +33,8 @@ class Later(Generic[T]):
 
     def result(self, patience_s: float = 0.0) -> T | None:
         """What it gave; None as long as it has not come back, which is waited for so long."""
-        self._thread.join(max(patience_s, 0.0))
+        if self._started:
+            self._thread.join(max(patience_s, 0.0))
         return self._found[0] if self.is_done and self._found else None
 
     def _run(self) -> None:

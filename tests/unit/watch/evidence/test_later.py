@@ -41,6 +41,17 @@ def test_a_call_that_fails_gives_nothing(tmp_path: Path) -> None:
     assert later.is_done
 
 
+def test_where_no_more_threads_may_be_made_a_call_gives_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    later = Later(lambda: 1)
+    assert (later.is_done, later.result(60)) == (True, None)
+
+
 def test_a_file_system_that_does_not_answer_holds_up_neither_watcher_nor_other_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
