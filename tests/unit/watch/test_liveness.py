@@ -81,6 +81,19 @@ def test_a_pid_that_is_used_again_is_another_process(
     assert liveness.died_ns(earlier) is None, "nobody saw it die"
 
 
+def test_a_process_that_could_not_ask_for_its_start_is_the_one_that_was_there_when_it_wrote(
+    liveness: Liveness, sleeper: subprocess.Popen[bytes]
+) -> None:
+    """As a worker whose descriptors are used up: it lives, and nothing else may be said of it."""
+    unknown = process_of(sleeper.pid)._replace(start_ticks=0, boot_id="")
+    assert state(liveness, unknown._replace(written_ns=time.time_ns())) == ALIVE
+    long_before = time.time_ns() - 3600 * 10**9
+    assert state(liveness, unknown._replace(written_ns=long_before)) == DEAD
+    sleeper.kill()
+    sleeper.wait()
+    assert state(liveness, unknown._replace(written_ns=time.time_ns())) == DEAD
+
+
 def test_the_same_pid_and_start_of_another_boot_is_another_process(
     liveness: Liveness, sleeper: subprocess.Popen[bytes]
 ) -> None:
