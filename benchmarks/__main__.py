@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cost, ingest, pythons, survivors
+from . import cost, ingest, parts, pythons, survivors
 from .children import ROOT
 from .machine import describe
 from .page import Report, page
@@ -31,14 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{options.python} is not there: `make bench` builds it", file=sys.stderr)
         return 2
     only = options.only or []
-    parts = [part for part in PARTS if part in only] or [
+    wanted = [part for part in PARTS if part in only] or [
         # Nothing but peers named: then whatever concerns a peer.
         part
         for part in PARTS
         if part not in ("ingest", "pythons") or not only
     ]
     names = [name for name in PEERS if name in only] or list(PEERS)
-    report = _measure(options.python, parts, names, options.quick)
+    report = _measure(options.python, wanted, names, options.quick)
     if options.json:
         options.json.write_text(json.dumps(_as_json(report), indent=2) + "\n")
     if only or options.quick:
@@ -50,21 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measure(python: Path, parts: list[str], names: list[str], quick: bool) -> Report:
+def _measure(python: Path, wanted: list[str], names: list[str], quick: bool) -> Report:
     machine = describe()
-    kinds = [kind for kind in cost.KINDS if kind in parts]
+    kinds = [kind for kind in cost.KINDS if kind in wanted]
     # The other costs are told as multiples of Standfast's.
     timed = list(dict.fromkeys(["standfast", *names]))
     passes, seconds = (1, 0.8) if quick else (3, 1.5)
     costs = cost.measure(python, timed, kinds, passes, seconds, _say) if kinds else []
     held: list[survivors.Survivor] = []
-    if "survivors" in parts:
+    if "survivors" in wanted:
         deaths = list(survivors.DEATHS)[: 1 if quick else None]
         held = survivors.measure(python, names, deaths, _say)
     requests = 100_000 if quick else 1_000_000
-    figures = [_ingest(kind, requests) for kind in ingest.KINDS] if "ingest" in parts else []
-    under = pythons.measure(seconds, _say) if "pythons" in parts else []
-    return Report(machine, costs, held, figures, under)
+    figures = [_ingest(kind, requests) for kind in ingest.KINDS] if "ingest" in wanted else []
+    under = pythons.measure(seconds, _say) if "pythons" in wanted else []
+    told_apart = parts.measure() if "pythons" in wanted else []
+    return Report(machine, costs, held, figures, under, told_apart)
 
 
 def _ingest(kind: str, requests: int) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from .cost import KINDS, Cost
 from .ingest import KINDS as JOURNALS
 from .machine import Machine
+from .parts import Part
+from .parts import table as parts_table
 from .peers import PEERS
 from .pythons import Row
 from .survivors import DEATHS, REQUEST, Survivor
@@ -24,6 +26,7 @@ class Report(NamedTuple):
     survivors: list[Survivor]
     ingest: Sequence[Mapping[str, Any]]
     pythons: Sequence[Row] = ()
+    parts: Sequence[Part] = ()
 
 
 def page(report: Report) -> str:
@@ -47,6 +50,8 @@ def page(report: Report) -> str:
         parts += _cost(report.costs)
     if report.pythons:
         parts += _pythons(report.pythons)
+    if report.parts:
+        parts += _parts(report.parts, machine.python)
     if report.survivors:
         parts += _survivors(report.survivors)
     if report.ingest:
@@ -170,6 +175,17 @@ def _pythons(rows: Sequence[Row]) -> list[str]:
                 for row in rows
             ],
         ),
+    ]
+
+
+def _parts(rows: Sequence[Part], python: str) -> list[str]:
+    return [
+        "### What each part costs",
+        f"Of Standfast's own cost under Python {python}: each part done again and again by itself, "
+        "the best of many short repetitions. By itself a part has all that it needs at hand; what "
+        "the parts lack to the whole are calls, branches and waiting for memory. Repeated by "
+        "`python -m benchmarks.parts`, under any Python.",
+        parts_table(list(rows)),
     ]
 
 

@@ -9,6 +9,7 @@ from benchmarks.children import ROOT
 from benchmarks.cost import Cost, summary
 from benchmarks.machine import describe
 from benchmarks.page import Report, page
+from benchmarks.parts import Part
 from benchmarks.peers import PEERS
 from benchmarks.pythons import Build, Row
 from benchmarks.survivors import DEATHS, NOTHING, Survivor
@@ -40,6 +41,7 @@ def _report() -> Report:
         [held, Survivor("ddtrace", skipped="no | no")],
         [_INGEST, {"kind": "asgi", "skipped": "no | disk"}],
         _PYTHONS,
+        [Part("wsgi", "the begin record", 0.7), Part("wsgi", "the whole", 3.0)],
     )
 
 

@@ -1,0 +1,173 @@
+"""What each part of recording a request costs: ``python -m benchmarks.parts``, under any Python.
+
+Each part is what the recorder does, done again and again by itself; the best of many short
+repetitions counts, so that other work on the machine is left out. By itself a part has all that it
+needs at hand, so the parts make less than the whole, which is measured in the same way.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import timeit
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from . import traffic
+
+_NUMBER = 200
+_HEADERS: list[Any] = []
+
+
+class Part(NamedTuple):
+    """A part of an interface's cost, in microseconds."""
+
+    kind: str
+    name: str
+    us: float
+
+
+_WSGI = {
+    "the texts: read, joined, encoded": """
+"\\0".join((get("REMOTE_ADDR", ""), get("REQUEST_METHOD", ""), get("RAW_URI"), get("HTTP_HOST", ""),
+    get("HTTP_X_FORWARDED_FOR", ""), get("HTTP_USER_AGENT", ""))).encode("latin-1")""",
+    "secrets: looked for in path, query and host": """
+mark = uri.find("?"); channel.is_clean(uri[mark + 1:]); uri[:1] != "/" or mark > 24; "@" in text""",
+    "a WebSocket or an event stream?": (
+        '"text/event-stream" in get("HTTP_ACCEPT", ""); "HTTP_UPGRADE" in environ'
+    ),
+    "clocks and thread": "monotonic_ns(); time_ns(); get_ident(); monotonic_ns()",
+    "the begin record": "writer.begin(fields, wall, mono, thread)",
+    "`start_response` in between": "request.start_response('200 OK', headers)",
+    "the end record": "request.seq = 1; request.end()",
+}
+_ASGI = {
+    "the headers: found by name": "dict(scope['headers']).get",
+    "the texts: read, joined, encoded": """
+b"\\0".join((scope.get("client")[0].encode(), scope.get("method", "GET").encode(),
+    scope.get("raw_path") + b"?" + scope.get("query_string"), named(b"host", b""),
+    named(b"x-forwarded-for", b""), named(b"user-agent", b"")))""",
+    "secrets: looked for in path, query and host": (
+        "channel.is_clean(query.decode('latin-1')); path[0] != 47 or len(path) > 24; 64 in fields"
+    ),
+    "a WebSocket or an event stream?": "named(b'accept', b'').find(b'text/event-stream') >= 0",
+    "clocks and thread": "monotonic_ns(); time_ns(); get_ident(); monotonic_ns(); monotonic_ns()",
+    "the begin record": "writer.begin(fields, wall, mono, thread, slot=0)",
+    "`send` in between, twice": "request.send(start); request.send(more)",
+    "the two end records": "request.seq = 1; request.end(RUNNING_KIND); request.end()",
+    "the running request, for what it logs": "set_current(request)",
+    "the slot": "free.append(free.pop())",
+}
+
+
+def measure(repeats: int = 300) -> list[Part]:
+    """All parts of both interfaces, and the whole of each. Takes a few seconds."""
+    with tempfile.TemporaryDirectory(prefix="standfast-bench-") as folder:
+        return [*_wsgi(folder, repeats), *_asgi(folder, repeats)]
+
+
+def _wsgi(folder: str, repeats: int) -> Iterator[Part]:
+    from standfast.record import wsgi
+
+    recorder = wsgi.Recorder(traffic.wsgi_app, name="parts", journal=folder)
+    writer = recorder.channel.open()
+    environ = traffic.environ(7)
+    request = _ready(wsgi._Request(), recorder.channel)
+    request.server_start = _start_response
+    names = _shared(recorder.channel, writer, request) | {
+        "environ": environ, "get": environ.get, "uri": environ["RAW_URI"],
+        "text": "x" * 200, "headers": _HEADERS,
+    }  # fmt: skip
+    for name, statement in _WSGI.items():
+        direct = "start('200 OK', headers)" if "start_response" in statement else "pass"
+        yield Part("wsgi", name, _us(statement, names, repeats, direct))
+    whole = "app(traffic.environ(7), start)"
+    bare = _us(whole, names | {"app": traffic.wsgi_app}, repeats)
+    yield Part("wsgi", "the whole", _us(whole, names | {"app": recorder}, repeats) - bare)
+
+
+def _asgi(folder: str, repeats: int) -> Iterator[Part]:
+    from standfast.record import asgi
+    from standfast.record.request import RUNNING_KIND
+
+    recorder = asgi.Recorder(traffic.asgi_app, name="parts", journal=folder)
+    writer = recorder.channel.open()
+    scope = traffic.scope(7)
+    request = _ready(asgi._Request(), recorder.channel)
+    request.server_send = _send
+    names = _shared(recorder.channel, writer, request) | {
+        "scope": scope, "named": dict(scope["headers"]).get, "query": scope["query_string"],
+        "path": scope["raw_path"], "RUNNING_KIND": RUNNING_KIND, "free": [(0, _send)],
+        "set_current": asgi._set_current, "send": _awaited,
+        "start": {"type": "http.response.start", "status": 200, "headers": _HEADERS},
+        "more": {"type": "http.response.body", "body": b"x" * 50, "more_body": True},
+    }  # fmt: skip
+    for name, statement in _ASGI.items():
+        yield Part("asgi", name, _us(statement, names, repeats))
+    whole = """
+try:
+    app(traffic.scope(7), None, send).send(None)
+except StopIteration:
+    pass"""
+    bare = _us(whole, names | {"app": traffic.asgi_app}, repeats)
+    yield Part("asgi", "the whole", _us(whole, names | {"app": recorder}, repeats) - bare)
+
+
+def _ready(request: Any, channel: Any) -> Any:
+    request.channel = channel
+    request.errors = None
+    request.begun_ns = request.seq = request.code = request.sent = 0
+    request.report_at = 2**63
+    return request
+
+
+def _shared(channel: Any, writer: Any, request: Any) -> dict[str, Any]:
+    from time import monotonic_ns, time_ns
+
+    from standfast.record.threads import get_ident
+
+    return {
+        "channel": channel, "writer": writer, "request": request, "traffic": traffic,
+        "fields": b"x" * 220, "wall": time_ns(), "mono": monotonic_ns(), "thread": get_ident(),
+        "monotonic_ns": monotonic_ns, "time_ns": time_ns, "get_ident": get_ident,
+        "start": _start_response,
+    }  # fmt: skip
+
+
+def _us(statement: str, names: dict[str, Any], repeats: int, less: str = "pass") -> float:
+    """What the statement takes at best, less what ``less`` does."""
+    times = [
+        min(timeit.Timer(code, globals=names).repeat(repeats, _NUMBER))
+        for code in (statement, less)
+    ]
+    return (times[0] - times[1]) / _NUMBER * 1e6
+
+
+def _start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+    return _send
+
+
+def _send(message: Any) -> Any:
+    return None
+
+
+async def _awaited(message: Any) -> None:
+    return None
+
+
+def table(parts: list[Part]) -> str:
+    """The parts as Markdown."""
+    rows: dict[str, dict[str, float]] = {}
+    for part in parts:
+        rows.setdefault(part.name, {})[part.kind] = part.us
+    last = rows.pop("the whole")
+    lines = ["| part | WSGI, µs | ASGI, µs |", "| --- | --- | --- |"]
+    for name, figures in [*rows.items(), ("**the whole**", last)]:
+        cells = [f"{figures[kind]:.2f}" if kind in figures else "" for kind in ("wsgi", "asgi")]
+        lines.append(f"| {name} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    os.environ.pop("STANDFAST_CPU_TIME", None)
+    print(table(measure()))
