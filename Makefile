@@ -13,7 +13,7 @@ COMPILE := .venv-pins/bin/uv pip compile --quiet --no-config --upgrade --univers
 	--custom-compile-command 'make pins'
 
 # What the tests and the benchmarks need from the operating system.
-SYSTEM := chromium debootstrap iproute2 mariadb-client mariadb-server-core nftables openssh-client strace \
+SYSTEM := chromium debootstrap iproute2 mariadb-client mariadb-server-core nftables openssh-client postgresql strace \
 	systemd-container uwsgi-core uwsgi-plugin-python3
 
 .PHONY: help venv system demo test wheel bench lint format pins clean

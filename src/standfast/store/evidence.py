@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from .dialect import insert_new
 from .tables import evidence
 
 
@@ -186,7 +187,7 @@ def add_facts(connection: Connection, worker_id: int, facts: Iterable[Fact]) -> 
         for fact in facts
     ]
     if rows:
-        connection.execute(evidence.insert().prefix_with("OR IGNORE", dialect="sqlite"), rows)
+        connection.execute(insert_new(connection, evidence), rows)
 
 
 def facts_of(connection: Connection, worker_ids: Sequence[int]) -> dict[int, list[Fact]]:

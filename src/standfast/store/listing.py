@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Engine, Row, Select, case, func, literal, or_, select
 
+from .dialect import search
 from .in_flight import MOST
 from .period import ALWAYS, Period
 from .queries import (
@@ -251,8 +252,7 @@ def _conditions(engine: Engine, outcome: str, wanted: Wanted) -> list[ColumnElem
     if wanted.status is not None:
         conditions += [request.c.place.is_(None), request.c.status == wanted.status]
     if wanted.search:
-        # SQLite's LIKE does not tell capitals from small letters anyway, and is dear with lower().
-        find = "contains" if engine.dialect.name == "sqlite" else "icontains"
+        find = search(engine.dialect.name)
         conditions.append(
             or_(
                 *[

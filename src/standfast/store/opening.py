@@ -20,8 +20,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from standfast.errors import StandfastError
 
+from .dialect import BINARY_TEXTS, with_driver
+
 #: The migration that this program's tables stand for.
-REVISION = "0009"
+REVISION = "0010"
 #: How long a statement waits for another process that holds SQLite's lock, in seconds.
 LOCK_WAIT_S = 5.0
 _PASSWORD = re.compile(r"://.*@")
@@ -90,7 +92,7 @@ def _address(url: str) -> URL:
             raise in_memory
         return URL.create("sqlite", database=url)
     try:
-        address = make_url(url)
+        address = with_driver(make_url(url))
         if address.get_backend_name() == "sqlite" and (
             address.database in (None, "", ":memory:") or "mode" in address.query
         ):
@@ -174,6 +176,9 @@ def _bring_up_to_date(engine: Engine, shown: str, update: bool) -> None:
             f"store {shown}: written by an older Standfast; `standfast watch` of this version"
             " brings it up to date"
         )
+    if not version and engine.dialect.name == "mysql":
+        with engine.connect() as connection:
+            connection.exec_driver_sql(BINARY_TEXTS)
     with writing(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -19,11 +19,9 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     String,
     Table,
-    Text,
     UniqueConstraint,
     false,
     or_,
@@ -32,6 +30,7 @@ from sqlalchemy import (
 
 from standfast.journal.format import split_fields
 
+from .dialect import LONG_BYTES, LONG_TEXT
 from .places import PLACE_LIMIT
 
 #: Outcomes of a request that is kept whole. ``open`` covers what is in flight.
@@ -94,7 +93,7 @@ worker = Table(
     Column("died_ns", BigInteger),
     Column("signal", String(16)),
     Column("exit_code", Integer),
-    Column("fault", Text),
+    Column("fault", LONG_TEXT),
     # The same process may serve two applications.
     UniqueConstraint("uid", "application_id"),
     Index(None, "application_id", "started_ns"),
@@ -155,7 +154,7 @@ logged_error = Table(
     Column("count", BigInteger, nullable=False),
     Column("first_ns", BigInteger, nullable=False),
     Column("last_ns", BigInteger, nullable=False),
-    Column("error", Text, nullable=False),
+    Column("error", LONG_TEXT, nullable=False),
     UniqueConstraint("route_id", "place"),
     Index(None, "last_ns"),
 )
@@ -187,8 +186,8 @@ evidence = Table(
     Column("kind", String(32), nullable=False),
     Column("source", String(64), nullable=False),
     Column("at_ns", BigInteger, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("data", Text, nullable=False),
+    Column("text", LONG_TEXT, nullable=False),
+    Column("data", LONG_TEXT, nullable=False),
     UniqueConstraint("worker_id", "kind", "source", "at_ns"),
 )
 
@@ -219,16 +218,16 @@ request = Table(
     Column("status", Integer),
     Column("sent", BigInteger),
     Column("kind", String(10), nullable=False),
-    Column("method", Text, nullable=False),
-    Column("uri", Text, nullable=False),
-    Column("client", Text, nullable=False),
+    Column("method", LONG_TEXT, nullable=False),
+    Column("uri", LONG_TEXT, nullable=False),
+    Column("client", LONG_TEXT, nullable=False),
     # The address of the connection, where that is a trusted proxy and not the client.
-    Column("peer", Text),
-    Column("forwarded_for", Text, nullable=False),
-    Column("host", Text, nullable=False),
-    Column("user_agent", Text, nullable=False),
+    Column("peer", LONG_TEXT),
+    Column("forwarded_for", LONG_TEXT, nullable=False),
+    Column("host", LONG_TEXT, nullable=False),
+    Column("user_agent", LONG_TEXT, nullable=False),
     Column("thread", BigInteger, nullable=False),
-    Column("error", Text),
+    Column("error", LONG_TEXT),
     Column("place", String(PLACE_LIMIT)),
     Column("cut", Boolean, nullable=False),
     Column("aborted", Boolean, nullable=False, default=False, server_default=false()),
@@ -288,7 +287,7 @@ ordinary_request = Table(
     Column("worker_id", Integer, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("status", Integer),
-    Column("raw", LargeBinary, nullable=False),
+    Column("raw", LONG_BYTES, nullable=False),
     Index(None, "route_id"),
 )
 
@@ -305,7 +304,7 @@ def _rollup(name: str, span: str) -> Table:
         Column("duration_ns", BigInteger, nullable=False),
         Column("cpu_ns", BigInteger),
         Column("sent", BigInteger, nullable=False),
-        Column("sketch", LargeBinary, nullable=False),
+        Column("sketch", LONG_BYTES, nullable=False),
     )
 
 

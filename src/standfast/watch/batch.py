@@ -10,6 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
 
 from sqlalchemy import Connection, bindparam, delete, select
 
@@ -40,6 +42,7 @@ from standfast.journal.format import (
 )
 from standfast.journal.reader import Record
 from standfast.store import evidence
+from standfast.store.dialect import insert_many
 from standfast.store.evidence import Fact, add_facts
 from standfast.store.period import MINUTE_NS
 from standfast.store.places import place
@@ -64,6 +67,11 @@ _CHUNK = 500
 #: Of so many requests of a worker it is remembered when they last sent something.
 _MOST_PROGRESS = 10_000
 _TEXTS = ("client", "method", "uri", "host", "forwarded_for", "user_agent")
+_COLUMNS = tuple(column.name for column in request.c if column.name != "id")
+_ORDINARY = tuple(column.name for column in ordinary_request.c if column.name != "id")
+_values = itemgetter(*_COLUMNS)
+#: The same error comes again and again.
+_place = lru_cache(256)(place)
 _CLOSING = (
     "duration_ns",
     "background_ns",
@@ -214,21 +222,15 @@ class Batch:
         self.logged.store(connection)
         for worker_id, fact in self.facts:
             add_facts(connection, worker_id, [fact])
-        if self._kept:
-            # A hostile journal may begin the same request twice; the first one counts.
-            insert = request.insert().prefix_with("OR IGNORE", dialect="sqlite")
-            connection.execute(insert, self._kept)
+        # A hostile journal may begin the same request twice; the first one counts.
+        kept = [_values(row) for row in self._kept]
+        insert_many(connection, request, _COLUMNS, kept)
         for source in self._sources.values():
             if source.kept_open > crowd.MOST_OPEN:
                 source.left_out += crowd.thin_out(connection, source.worker_id)
                 source.kept_open = crowd.count_open(connection, source.worker_id)
         self._store_progress(connection)
-        if self._ordinary:
-            columns = [column.name for column in ordinary_request.c if column.name != "id"]
-            statement = ordinary_request.insert().compile(
-                dialect=connection.dialect, column_keys=columns
-            )
-            connection.exec_driver_sql(str(statement), self._ordinary)
+        insert_many(connection, ordinary_request, _ORDINARY, self._ordinary)
         self.closed += len(self._ordinary)
 
     def _hear(self, source: Source, kind: int, flags: int, body: bytes) -> None:
@@ -345,7 +347,7 @@ class Batch:
         )
         if outcome in (SLOW, FAILED):
             row["outcome"] = outcome
-            row["place"] = place(row["error"]) if row["error"] else None
+            row["place"] = _place(row["error"]) if row["error"] else None
             self.closed += 1
         else:
             if row["error"] and end.logged:

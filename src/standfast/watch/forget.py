@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from standfast.store import writing
+from standfast.store.dialect import search
 from standfast.store.period import DAYS, HOURS, MINUTES
 from standfast.store.tables import (
     FAILED,
@@ -181,7 +182,17 @@ def _requests(
     """The client's own requests go, others lose the address."""
     own: dict[str, int] = {"slow": 0, "failed": 0, "in flight": 0, "open": 0}
     others = 0
-    names = ("client", "forwarded_for", "host", "method", "uri", "user_agent", "error", "place")
+    names = (
+        "client",
+        "peer",
+        "forwarded_for",
+        "host",
+        "method",
+        "uri",
+        "user_agent",
+        "error",
+        "place",
+    )
     for rows in _naming(engine, request, names, address):
         mine = [
             row for row in rows if address.is_in(row.client) or address.is_in(row.forwarded_for)
@@ -210,7 +221,7 @@ def _naming(
     """The rows in one of whose texts the address stands, a part of the table at a time."""
     columns = [table.c[name] for name in names]
     extra = [table.c.outcome] if table is request else []
-    find = "contains" if engine.dialect.name == "sqlite" else "icontains"
+    find = search(engine.dialect.name)
     near = or_(
         *[
             getattr(column, find)(text, autoescape=True)

@@ -26,6 +26,7 @@ from standfast.journal.format import (
     Signal,
 )
 from standfast.store import evidence
+from standfast.store.dialect import insert_new
 from standfast.store.evidence import Fact, Source, add_facts
 from standfast.store.tables import incident, pending_exit, pending_signal, worker
 
@@ -83,7 +84,7 @@ def store_said(
         ).scalar()
         if worker_id is None:
             table = pending_exit if isinstance(word, Exit) else pending_signal
-            insert = table.insert().prefix_with("OR IGNORE", dialect="sqlite")
+            insert = insert_new(connection, table)
             connection.execute(insert, {"reporter_id": reporter_id, **word._asdict()})
             waiting = waiting or (isinstance(word, Exit) and word.worker)
             continue

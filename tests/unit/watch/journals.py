@@ -80,10 +80,12 @@ class Journal:
 class House:
     """A journal folder and a store, and watchers that come and go."""
 
-    def __init__(self, place: Path, settings: Settings | None = None) -> None:
+    def __init__(
+        self, place: Path, settings: Settings | None = None, url: str | None = None
+    ) -> None:
         self.folder = place / "journal"
         self.folder.mkdir(exist_ok=True)
-        self.url = str(place / "store.db")
+        self.url = url or str(place / "store.db")
         # Clocks of these journals may be anything.
         self.settings = settings or Settings(
             keep_ordinary_s=1e9, keep_slow_s=1e10, keep_failed_s=1e10, keep_incidents_s=1e10,

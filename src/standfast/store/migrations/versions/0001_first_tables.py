@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from standfast.store.dialect import LONG_BYTES, LONG_TEXT
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -55,7 +57,7 @@ def upgrade() -> None:
         sa.Column("died_ns", sa.BigInteger()),
         sa.Column("signal", sa.String(length=16)),
         sa.Column("exit_code", sa.Integer()),
-        sa.Column("fault", sa.Text()),
+        sa.Column("fault", LONG_TEXT),
         sa.ForeignKeyConstraint(["application_id"], ["application.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("uid", "application_id"),
@@ -84,7 +86,7 @@ def upgrade() -> None:
         sa.Column("worker_id", sa.Integer(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.Integer()),
-        sa.Column("raw", sa.LargeBinary(), nullable=False),
+        sa.Column("raw", LONG_BYTES, nullable=False),
         sa.ForeignKeyConstraint(["route_id"], ["route.id"]),
         sa.ForeignKeyConstraint(["worker_id"], ["worker.id"]),
         sa.PrimaryKeyConstraint("id"),
@@ -109,7 +111,7 @@ def upgrade() -> None:
         sa.Column("duration_ns", sa.BigInteger(), nullable=False),
         sa.Column("cpu_ns", sa.BigInteger()),
         sa.Column("sent", sa.BigInteger(), nullable=False),
-        sa.Column("sketch", sa.LargeBinary(), nullable=False),
+        sa.Column("sketch", LONG_BYTES, nullable=False),
         sa.ForeignKeyConstraint(["route_id"], ["route.id"]),
         sa.PrimaryKeyConstraint("route_id", "minute"),
     )
@@ -129,14 +131,14 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer()),
         sa.Column("sent", sa.BigInteger()),
         sa.Column("kind", sa.String(length=10), nullable=False),
-        sa.Column("method", sa.Text(), nullable=False),
-        sa.Column("uri", sa.Text(), nullable=False),
-        sa.Column("client", sa.Text(), nullable=False),
-        sa.Column("forwarded_for", sa.Text(), nullable=False),
-        sa.Column("host", sa.Text(), nullable=False),
-        sa.Column("user_agent", sa.Text(), nullable=False),
+        sa.Column("method", LONG_TEXT, nullable=False),
+        sa.Column("uri", LONG_TEXT, nullable=False),
+        sa.Column("client", LONG_TEXT, nullable=False),
+        sa.Column("forwarded_for", LONG_TEXT, nullable=False),
+        sa.Column("host", LONG_TEXT, nullable=False),
+        sa.Column("user_agent", LONG_TEXT, nullable=False),
         sa.Column("thread", sa.BigInteger(), nullable=False),
-        sa.Column("error", sa.Text()),
+        sa.Column("error", LONG_TEXT),
         sa.Column("cut", sa.Boolean(), nullable=False),
         sa.Column("aborted", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.CheckConstraint("outcome IN ('open', 'unfinished', 'slow', 'failed')", name="outcome"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from standfast.store.dialect import LONG_TEXT
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -26,8 +28,8 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("source", sa.String(length=64), nullable=False),
         sa.Column("at_ns", sa.BigInteger(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("text", LONG_TEXT, nullable=False),
+        sa.Column("data", LONG_TEXT, nullable=False),
         sa.ForeignKeyConstraint(["worker_id"], ["worker.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("worker_id", "kind", "source", "at_ns"),

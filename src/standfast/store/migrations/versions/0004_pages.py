@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from standfast.store.dialect import LONG_BYTES
 from standfast.store.places import place
 from standfast.store.sketch import Sketch
 
@@ -31,7 +32,7 @@ def upgrade() -> None:
             sa.Column("route_id", sa.Integer(), autoincrement=False, nullable=False),
             sa.Column(span, sa.BigInteger(), autoincrement=False, nullable=False),
             *[sa.Column(name, sa.BigInteger(), nullable=name == "cpu_ns") for name in _SUMS],
-            sa.Column("sketch", sa.LargeBinary(), nullable=False),
+            sa.Column("sketch", LONG_BYTES, nullable=False),
             sa.ForeignKeyConstraint(["route_id"], ["route.id"]),
             sa.PrimaryKeyConstraint("route_id", span),
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from standfast.store.dialect import LONG_BYTES
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -54,14 +56,17 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         _rebuild_ordinary(keys=True)
     else:
+        # First, as MariaDB would take it for the foreign key.
+        op.drop_index("ix_ordinary_request_route_id", "ordinary_request")
         for table in _LINKS:
             name = f"fk_ordinary_request_{table}_id_{table}"
             op.create_foreign_key(name, "ordinary_request", table, [f"{table}_id"], ["id"])
-        op.drop_index("ix_ordinary_request_route_id", "ordinary_request")
     _of_few("ix_request_open", ("worker_id", "seq"), "outcome = 'open'")
     op.create_index(None, "request", ["incident_id"])
     for name, _, _ in _OF_FEW:
         op.drop_index(name, "request")
+    if op.get_bind().dialect.name == "mysql":  # which wants one for the foreign key at all times
+        op.create_index("fk_worker_application_id_application", "worker", ["application_id"])
     for table, columns in _NEW:
         op.drop_index(f"ix_{table}_{'_'.join(columns)}", table)
 
@@ -84,7 +89,7 @@ def _rebuild_ordinary(*, keys: bool) -> None:
         sa.Column("worker_id", sa.Integer(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.Integer()),
-        sa.Column("raw", sa.LargeBinary(), nullable=False),
+        sa.Column("raw", LONG_BYTES, nullable=False),
         *[sa.ForeignKeyConstraint([f"{table}_id"], [f"{table}.id"]) for table in links],
         sa.PrimaryKeyConstraint("id"),
     )

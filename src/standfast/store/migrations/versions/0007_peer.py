@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from standfast.store.dialect import LONG_TEXT
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
@@ -12,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("request", sa.Column("peer", sa.Text(), nullable=True))
+    op.add_column("request", sa.Column("peer", LONG_TEXT, nullable=True))
 
 
 def downgrade() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from standfast.store.dialect import LONG_TEXT
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -23,7 +25,7 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("first_ns", sa.BigInteger(), nullable=False),
         sa.Column("last_ns", sa.BigInteger(), nullable=False),
-        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("error", LONG_TEXT, nullable=False),
         sa.UniqueConstraint("route_id", "place"),
     )
     op.create_index("ix_logged_error_last_ns", "logged_error", ["last_ns"])
