@@ -243,6 +243,20 @@ def test_a_stream_of_events_is_no_hang_and_a_coroutine_that_waits_for_ever_is(
         assert house.row(request, uri="/events").incident_id is None
 
 
+def test_a_websocket_over_wsgi_is_no_hang(clients: ThreadPoolExecutor) -> None:
+    command = ["gunicorn", "-b", "127.0.0.1:{port}", "--threads", "8", "hanging_socketio:app"]
+    with serving(*command) as server, watched(server, hang_s=HANG_S) as house:
+        uri = "/socket.io/?EIO=4&transport=websocket"
+        with connect(f"ws://127.0.0.1:{server.port}{uri}") as opened:
+            assert str(opened.recv(PATIENCE_S)).startswith("0{")
+            until(house, lambda: house.rows(request, uri=uri))
+            clients.submit(server.get, "/hang")
+            until(house, lambda: of(house, "hang"))
+            assert [data["request_id"] for data in of(house, "hang")] == [name(house, "/hang")]
+            assert house.row(request, uri=uri).kind == "websocket"
+            assert house.row(request, uri=uri).incident_id is None
+
+
 UPLOADED_TO = {
     "gunicorn": (GTHREAD, "gunicorn"),
     "uWSGI": ([*UWSGI_SERVER, *UWSGI_APP], "the server"),
