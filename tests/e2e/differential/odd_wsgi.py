@@ -12,7 +12,6 @@ import os
 import socket
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -251,10 +250,12 @@ def joins(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
 
 
 def _until_there(path: str) -> None:
+    # Not Python's sleep: gevent's would go on serving in the child.
+    libc = ctypes.CDLL(None)
     for _ in range(2000):
         if Path(path).exists():
             os._exit(0)
-        time.sleep(0.01)
+        libc.usleep(10_000)
     os._exit(9)
 
 
