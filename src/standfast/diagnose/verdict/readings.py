@@ -77,7 +77,7 @@ class Readings:
         """What each source says of the end, the most trusted first."""
         found = [
             end
-            for fact in self.case.all(evidence.EXIT, evidence.START_FAILURE)
+            for fact in self.case.all(evidence.EXIT, evidence.START_FAILURE, evidence.UNRECORDED)
             if (end := _end(fact)) is not None
         ]
         found.sort(key=lambda end: _rank(end.fact))

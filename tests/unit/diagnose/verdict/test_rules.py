@@ -101,11 +101,20 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "uWSGI's harakiri, by its own settings": (
         case(c.ended("SIGKILL"), c.curve(), c.options(harakiri="4"),
              requests=(c.request(age_s=4.6),), server="uWSGI/2.0"), "app_timeout", 0.75),
-    "uWSGI's harakiri is not over": (
-        case(c.ended("SIGKILL"), c.curve(), c.options(harakiri="30"), server="uWSGI/2.0"),
-        "undetermined", 0.0),
     "uWSGI's worker is replaced": (
         case(c.ended(17), c.curve(), server="uWSGI/2.0"), "operator_reload", 0.75),
+    "harakiri, as uWSGI's settings tell": (
+        case(c.ended("SIGKILL"), c.options(harakiri="3"), c.curve(busy=1.0), server="uWSGI/2.0"),
+        "app_timeout", 0.75),
+    "no harakiri: nothing was open for so long": (
+        case(c.ended("SIGKILL"), c.options(harakiri="60"), c.curve(), server="uWSGI/2.0"),
+        "operator_kill", 0.5),
+    "larger than uWSGI is set to allow": (
+        case(c.ended("SIGKILL"), c.options(**{"evil-reload-on-rss": "70"}), c.curve([80.0] * 10),
+             server="uWSGI/2.0"), "operator_reload", 0.75),
+    "a worker of which no requests can be recorded": (
+        case(c.fact(evidence.UNRECORDED, Source.MASTER, signal="SIGSEGV"), requests=(),
+             recorded=False), "app_crash", 0.9),
     "uWSGI's mercy is over": (
         case(c.ended("SIGKILL"), c.log("worker 1 (pid: 4711) is taking too much time to die...NO"
                                        " MERCY !!!"), server="uWSGI/2.0"), "operator_stop", 0.75),
@@ -157,6 +166,10 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "a loop on a machine so crowded that it hardly got a processor, seen at work": (
         case(c.ended("SIGKILL"), c.timed_out(3.0), c.load(12.0), c.curve(busy=0.15),
              c.stack(c.AT_WORK)), "app_timeout", 0.9),
+    "a loop on a crowded machine, timed out as a log tells": (
+        case(c.ended("SIGKILL"), c.load(18.0), c.curve([80.0] * 10, busy=0.35),
+             c.fact(evidence.TIMEOUT, Source.SERVER_LOG, "HARAKIRI ON WORKER 1 (pid: 4711)")),
+        "app_timeout", 0.9),
     "a lock in C on a crowded machine": (
         case(c.hung(), c.load(12.0), c.curve(busy=0.12), c.stack(c.IN_A_LOCK), kind="hang"),
         "app_hang", 0.9),

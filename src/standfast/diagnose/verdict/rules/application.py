@@ -21,7 +21,8 @@ from standfast.diagnose.verdict.stacks import Stack, stacks_of
 from standfast.store import evidence
 from standfast.store.evidence import Fact
 
-from .conditions import DISK_FULL, UWSGI_CODES, explained_by_platform, is_uwsgi
+from . import uwsgi
+from .conditions import DISK_FULL, explained_by_platform
 from .memory_use import short_of_memory
 
 #: So many frames, of so few places in the code, are a recursion without end.
@@ -125,7 +126,7 @@ def ended_itself(seen: Readings) -> Finding | None:
         return None
     if seen.stalled or seen.case.first(evidence.START_FAILURE):
         return None
-    if code in UWSGI_CODES and is_uwsgi(seen) and not torn:
+    if code in uwsgi.CODES and uwsgi.is_uwsgi(seen) and not torn:
         return None
     if seen.torn and not torn and not sent:
         return None  # something else ended its requests: the server, or a signal

@@ -71,21 +71,6 @@ def explained_by_platform(seen: Readings) -> list[str]:
     return found
 
 
-#: Exit codes by which uWSGI's workers leave when they are told to (core/uwsgi.h): reload, quiet
-#: end, end, reload at once.
-UWSGI_CODES = {
-    17: "operator_reload",
-    29: "operator_stop",
-    30: "operator_stop",
-    31: "operator_reload",
-}
-
-
-def is_uwsgi(seen: Readings) -> bool:
-    """Whether the worker was one of uWSGI's."""
-    return seen.case.server.lower().startswith("uwsgi")
-
-
 _MANY_THREADS = 100
 
 

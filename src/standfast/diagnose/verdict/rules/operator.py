@@ -16,11 +16,10 @@ from standfast.diagnose.verdict.finding import (
 )
 from standfast.diagnose.verdict.readings import FATAL, STOPPING, Readings, cite, number, text
 from standfast.store import evidence
-from standfast.store.evidence import Fact, Source
+from standfast.store.evidence import Fact
 
-from .conditions import UWSGI_CODES, is_uwsgi
+from . import uwsgi
 from .memory_use import Whose, counted_kills, memory, neighbours_killed, short_of_memory
-from .uwsgi import harakiri
 
 #: How a worker may end that was told to stop; SIGKILL follows when it takes too long.
 _STOPPED = STOPPING | {"SIGKILL"}
@@ -52,14 +51,16 @@ def _ended_by_server(seen: Readings) -> Finding | None:
 def _left_in_order(seen: Readings, name: str) -> Finding | None:
     """uWSGI's workers say by their exit code, or its log, that they were told to end."""
     code = seen.end.exit_code
+    if name == "operator_reload" and (large := uwsgi.grew_too_large(seen)):
+        return finding(name, LIKELY, [*large, *agreeing(seen, {"SIGKILL"}, ())])
     mercy = [f for f in seen.case.all(evidence.LOG) if "NO MERCY" in f.text]
-    is_told = UWSGI_CODES.get(code if code is not None else -1) == name
-    if not is_uwsgi(seen) or not (is_told or (mercy and name == "operator_stop")):
+    is_told = uwsgi.CODES.get(code if code is not None else -1) == name
+    if not uwsgi.is_uwsgi(seen) or not (is_told or (mercy and name == "operator_stop")):
         return None
-    supports = [cite(fact) for fact in mercy] + agreeing(seen, {"SIGKILL"}, UWSGI_CODES)
+    supports = [cite(fact) for fact in mercy] + agreeing(seen, {"SIGKILL"}, uwsgi.CODES)
     if is_told:
         supports.append("uWSGI's workers leave with this code when they are told to.")
-    return finding(name, LIKELY, supports, misfits(seen, {"SIGKILL"}, UWSGI_CODES))
+    return finding(name, LIKELY, supports, misfits(seen, {"SIGKILL"}, uwsgi.CODES))
 
 
 def consequence(seen: Readings) -> Finding | None:
@@ -136,8 +137,9 @@ def kill(seen: Readings) -> Finding | None:
     )  # fmt: skip
     service = [f for f in seen.case.all(evidence.SERVICE) if f.at_ns <= seen.case.died_ns]
     descendants = seen.case.all(evidence.DESCENDANT_OOM_KILL)
-    explained = seen.case.all(*reasons) or service or harakiri(seen)
-    if explained or (counted_kills(seen) and not descendants):
+    if uwsgi.harakiri(seen) or uwsgi.grew_too_large(seen):
+        return None
+    if seen.case.all(*reasons) or service or (counted_kills(seen) and not descendants):
         return None
     own = memory(seen)
     steady = len(seen.column("rss")) > 1 and not own.grew
@@ -152,22 +154,14 @@ def kill(seen: Readings) -> Finding | None:
     contradicts += [cite(f) for f in neighbours_killed(seen)]
     if own.grew and own.whose is Whose.OWN:
         contradicts += own.sentences
-    if is_uwsgi(seen) and not _has_log(seen):
-        # Its master kills for harakiri, memory and at the end of its mercy, and says so in its log.
-        return finding("operator_kill", FAINT, supports, [*contradicts, UWSGI_LOG])
+    if uwsgi.is_uwsgi(seen) and not uwsgi.has_log(seen):
+        if uwsgi.has_settings(seen):
+            supports.append("None of uWSGI's settings explains it (journal).")
+            return finding("operator_kill", WEAK, supports, contradicts)
+        return finding("operator_kill", FAINT, supports, [*contradicts, uwsgi.LOG_WOULD_TELL])
     silent = seen.hears_master or bool(parents)
     strength = LIKELY if silent and (steady or parents) else WEAK
     return finding("operator_kill", strength, supports, contradicts)
-
-
-UWSGI_LOG = (
-    "uWSGI's master kills workers too (harakiri, reload-on-rss, its mercy), and tells of it in its"
-    " log alone: name that log with server_logs."
-)
-
-
-def _has_log(seen: Readings) -> bool:
-    return any(fact.source == Source.SERVER_LOG for fact in seen.case.facts)
 
 
 def _orders(seen: Readings, reasons: tuple[str, ...]) -> list[Fact]:

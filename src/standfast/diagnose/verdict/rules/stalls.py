@@ -82,6 +82,10 @@ def _computed(seen: Readings, busy: float) -> bool:
     ]
     limits = [s for f in seen.case.all(evidence.TIMEOUT) if (s := number(f.data, "timeout_s"))]
     limits += [s for f in seen.hangs if (s := number(f.data, "age_s"))]
+    if not limits and seen.case.requests:
+        # A log tells of a time-out, and not how long it was.
+        oldest_ns = min(request.begun_ns for request in seen.case.requests)
+        limits = [max(seen.case.died_ns - oldest_ns, 0) / 1e9]
     enough_s = min([BURNED_S, *[BURNED_PART * max(limit, 1.0) for limit in limits]])
     if busy < FAIR * min([1.0, *crowds]) or busy <= IDLE / 2:
         return False

@@ -17,15 +17,16 @@ from standfast.diagnose.verdict.finding import (
 from standfast.diagnose.verdict.readings import STOPPING, Readings, cite, number
 from standfast.store import evidence
 
+from . import uwsgi
 from .conditions import DATABASE
 from .stalls import BUSY, Stall, overload, stall, told_to_end_before
-from .uwsgi import harakiri
 
 
 def timeout(seen: Readings) -> Finding | None:
-    """app_timeout: the server says that it killed the worker for taking too long, or is set to."""
-    told = seen.case.all(evidence.TIMEOUT)
-    said = [cite(fact) for fact in told] or harakiri(seen)
+    """app_timeout: the server says that it killed the worker for taking too long."""
+    said = [cite(fact) for fact in seen.case.all(evidence.TIMEOUT)]
+    by_its_settings = [] if said else uwsgi.harakiri(seen)
+    said += by_its_settings
     doing = stall(seen)
     if not said or told_to_end_before(seen) or doing.nature == "client":
         return None
@@ -33,9 +34,7 @@ def timeout(seen: Readings) -> Finding | None:
         return None  # no code of the application was seen to run
     # A worker that is told to abort may still leave by itself: gunicorn's exits with 1.
     found = _stalled(seen, "app_timeout", said, TIMED_OUT, {0, 1})
-    if not told:
-        found.strength = max(found.strength, LIKELY)
-    if _idle_of_requests(seen):
+    if _idle_of_requests(seen) or by_its_settings:
         found.strength = max(found.strength, LIKELY)
     return found
 
