@@ -257,16 +257,28 @@ def _print_logged(arguments: argparse.Namespace) -> None:
 
 
 def _print_closed(found: Sequence[Any], outcome: str) -> None:
-    columns = [Column("begun"), Column("took", number=True), Column("status"), Column("method")]
-    errors = outcome == "failed"
-    rows = []
+    if outcome == "failed":
+        _print_failed(found)
+        return
+    columns = [
+        Column("begun"), Column("took", number=True), Column("status"), Column("method"),
+        Column("request", flexible=True),
+    ]  # fmt: skip
+    print_table(columns, [[*_cells(row), row.uri] for row in found])
+
+
+def _cells(row: Any) -> list[str]:
+    took = duration((row.duration_ns or 0) / 1e9)
+    return [moment(row.begun_ns), took, str(row.status or "none"), row.method[:8]]
+
+
+def _print_failed(found: Sequence[Any]) -> None:
+    """Each with its error on a line of its own: side by side they would leave no room for both."""
     for row in found:
-        took = duration((row.duration_ns or 0) / 1e9)
-        cells = [moment(row.begun_ns), took, str(row.status or "none"), row.method[:8]]
-        last = (row.error or "").strip().rpartition("\n")[2]
-        rows.append([*cells, row.uri, last] if errors else [*cells, row.uri])
-    flexible = [Column("request", flexible=True)]
-    print_table([*columns, *flexible, *[Column("error", flexible=True)] * errors], rows)
+        begun, took, status, method = map(harmless, _cells(row))
+        print(crop(f"{begun}  {status}  {took:>7}  {method} {harmless(row.uri)}", line_width()))
+        last = harmless((row.error or "").strip().rpartition("\n")[2])
+        print(f"    {crop(last, line_width() - 4)}" if last else "    (no exception was recorded)")
 
 
 def _in_flight(arguments: argparse.Namespace) -> int:

@@ -88,8 +88,9 @@ class _Meter:
         if now < self._next:
             return
         self._next = now + (1.0 if self._terminal else 10.0)
-        share = 100 * done // total if total else 100
-        line = f"standfast watch: {requests:,} requests stored, {share} % of the journals"
+        line = f"standfast watch: {requests:,} requests stored"
+        if done:  # of a long journal nothing is read to its end for a while
+            line += f", {100 * done // total} % of the journals read"
         if self._terminal:
             print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
             self._shown = True

@@ -100,6 +100,15 @@ def test_slow_and_failed_requests_have_theirs(house: House, report: Report) -> N
     assert "ValueError: no" in report("errors")
 
 
+def test_an_error_has_the_line_for_itself(house: House, report: Report) -> None:
+    error = b"Traceback\npsycopg.errors.UniqueViolation: duplicate key in index order_number_key"
+    house.journal(living()).request(f"/orders/{'x' * 200}", 500, error=error)
+    house.drain()
+    first, second = report("errors").splitlines()
+    assert "500" in first and "/orders/" in first
+    assert second.strip().encode() == error.partition(b"\n")[2]
+
+
 def test_what_is_in_flight_needs_no_store(house: House, report: Report) -> None:
     journal = house.journal(living())
     journal.begin("/running")
