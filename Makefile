@@ -34,8 +34,10 @@ system: ## As root on Debian: install the packages the tests and benchmarks need
 demo: venv ## A shop with a bug, real traffic, and what Standfast says about it
 	$(BIN)/standfast demo
 
+# The unit tests share nothing, so they run side by side; the others share the machine.
 test: venv system ## Run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile tests/unit
+	$(BIN)/pytest --ignore tests/unit
 
 wheel: venv ## Build dist/standfast-VERSION-py3-none-any.whl, to install elsewhere
 	$(BIN)/python -m pip --disable-pip-version-check --no-input wheel --quiet --no-deps \

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.site import PASSWORD, Dashboard, dashboard
+from tests.tools import need
 
 CHROMIUM = shutil.which("chromium")
 
@@ -18,11 +19,7 @@ CHROMIUM = shutil.which("chromium")
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium, or the reason why there is none."""
-    if CHROMIUM is None:
-        words = "no chromium on PATH; on Debian: sudo make system"
-        if os.environ.get("CI"):
-            pytest.fail(words)
-        pytest.skip(words)
+    need("chromium")
     with sync_playwright() as playwright:
         # As root there is no sandbox of its own; it only sees this machine's pages.
         options = ["--no-sandbox"] if os.geteuid() == 0 else []

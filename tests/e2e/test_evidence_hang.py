@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import time
@@ -19,6 +18,7 @@ from websockets.sync.client import connect
 from standfast.store.tables import evidence, incident, request, worker
 from tests.e2e.servers.serving import PATIENCE_S, UWSGI, serving
 from tests.e2e.watched import until, watched
+from tests.tools import need
 from tests.unit.watch.journals import House
 
 GTHREAD = ["gunicorn", "-b", "127.0.0.1:{port}", "-k", "gthread", "--threads", "4"]
@@ -265,8 +265,8 @@ UPLOADED_TO = {
 
 @pytest.mark.parametrize("server_name", UPLOADED_TO)
 def test_a_slow_upload_is_told_to_wait_for_its_client(server_name: str) -> None:
-    if server_name == "uWSGI" and shutil.which(UWSGI) is None:
-        pytest.skip("no uWSGI on this machine")
+    if server_name == "uWSGI":
+        need(UWSGI)
     command, named = UPLOADED_TO[server_name]
     with (
         serving(*command) as server,
@@ -315,8 +315,8 @@ def test_each_of_several_forked_workers_has_a_stack_of_its_own(
             assert frames(row.text, "spin") == (row.worker_id == busy)
 
 
-@pytest.mark.skipif(shutil.which(UWSGI) is None, reason="no uWSGI on this machine")
 def test_a_uwsgi_worker_tells_its_stack(clients: ThreadPoolExecutor) -> None:
+    need(UWSGI)
     with serving(*UWSGI_SERVER, *UWSGI_APP) as server, watched(server, hang_s=HANG_S) as house:
         clients.submit(server.get, "/spin?60")
         until(house, lambda: of(house, "stack"))

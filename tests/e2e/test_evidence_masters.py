@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -29,6 +28,7 @@ from tests.e2e.servers.serving import (
     standfast_run,
 )
 from tests.e2e.watched import serving_pid, until, watched
+from tests.tools import need
 from tests.unit.watch.journals import House, wait_until
 
 GUNICORN = ["gunicorn", "-b", "127.0.0.1:{port}"]
@@ -252,8 +252,8 @@ def test_a_log_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.skipif(not shutil.which(UWSGI), reason="uwsgi is not installed")
 def test_uwsgis_log_tells_that_it_timed_a_worker_out() -> None:
+    need(UWSGI)
     command = [UWSGI, "--plugin", "python3", "--http-socket", "127.0.0.1:{port}", "--master"]
     command += ["--die-on-term", "--harakiri", "2", "--wsgi-file", "shop_wsgi.py"]
     with (

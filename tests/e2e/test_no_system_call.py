@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from tests.tools import need
 
 REQUESTS = 1000
 #: One of these stands before, between and after the two loops; nothing else makes it.
@@ -68,10 +69,7 @@ assert not recorded.channel.writer.lost and recorded.channel.writer.next_seq > {
 def test_recording_makes_no_system_call_after_the_first_request(
     program: str, tmp_path: Path
 ) -> None:
-    if not shutil.which("strace"):
-        if os.environ.get("CI") == "true":
-            pytest.fail("no strace on this machine; on Debian: sudo make system")
-        pytest.skip("no strace on this machine; on Debian: sudo make system")
+    need("strace")
     log = tmp_path / "calls"
     command = ["strace", "-f", "-qq", "-o", str(log), sys.executable, "-c", program + LOOPS]
     journal = {"JOURNAL": str(tmp_path / "journal")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from standfast.cluster.database import accounts
+from tests.tools import need
 
 from .machines import FROM, Machines, install
 
@@ -21,9 +21,7 @@ _numbers = count(100)
 @pytest.fixture(scope="package")
 def empty_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the package makes of a server's data folder."""
-    if not all(shutil.which(one) for one in ("mariadbd", "mariadb", "mariadb-dump")):
-        lacking = "MariaDB is not installed: sudo make system"
-        pytest.fail(lacking) if os.environ.get("CI") else pytest.skip(lacking)
+    need("mariadbd", "mariadb", "mariadb-dump")
     folder = tmp_path_factory.mktemp("empty") / "data"
     install(folder)
     return folder

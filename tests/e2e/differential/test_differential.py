@@ -7,8 +7,6 @@ log, how it ends and what interrupts its applications are compared.
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +18,7 @@ import pytest
 from tests.e2e.differential import odd_asgi, odd_wsgi
 from tests.e2e.differential.pair import SERVERS, Pair, pair, watching
 from tests.e2e.servers.serving import PATIENCE_S, UWSGI
+from tests.tools import need
 from tests.unit.watch.journals import wait_until
 
 
@@ -37,10 +36,8 @@ def servers(request: pytest.FixtureRequest, tmp_path: Path, journal: Path) -> It
 
 def started(name: str, folder: Path, journal: Path) -> AbstractContextManager[Pair]:
     """The pair, where the machine has the server."""
-    if name.startswith("uwsgi") and not shutil.which(UWSGI):
-        if os.environ.get("CI") == "true":
-            pytest.fail("no uWSGI on this machine; on Debian: sudo make system")
-        pytest.skip("no uWSGI on this machine; on Debian: sudo make system")
+    if name.startswith("uwsgi"):
+        need(UWSGI)
     return pair(name, folder, journal)
 
 

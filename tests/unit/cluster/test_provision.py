@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -27,6 +26,7 @@ from standfast.cluster.steps import (
     Unit,
     User,
 )
+from tests.tools import need
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOpuIKgnDOm88h2iOhPLD7hoW87NjYoaQZQ/RmWc1eZw"
 SITE = Site.model_validate(
@@ -252,9 +252,7 @@ def test_the_tool_that_will_read_a_file_takes_it_and_refuses_a_spoilt_one(
     path = f"{os.environ['PATH']}:/usr/sbin"
     if os.geteuid() != 0:
         pytest.skip("nft asks the kernel, which needs root")
-    if shutil.which(TOOLS[step.path], path=path) is None:
-        lacking = f"no {TOOLS[step.path]} here: make system"
-        pytest.fail(lacking) if os.environ.get("CI") else pytest.skip(lacking)
+    need(TOOLS[step.path])
     for text, good in ((step.text, True), (f"{step.text}\nno such thing {{", False)):
         new = tmp_path / "new"
         new.write_text(text)

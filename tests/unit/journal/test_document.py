@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +16,7 @@ import pytest
 from standfast.journal.append import AppendWriter
 from standfast.journal.reader import SegmentReader
 from standfast.watch.inflight import in_flight
+from tests.tools import need
 from tests.unit.journal.segments import WORKER, read, segment_of, unpacked
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "journal-format.md"
@@ -92,10 +91,7 @@ def test_the_dump_in_the_document_is_what_the_code_writes() -> None:
 
 @pytest.fixture
 def perl(tmp_path: Path) -> list[str]:
-    if not shutil.which("perl"):
-        if os.environ.get("CI") == "true":
-            pytest.fail("no perl on this machine")
-        pytest.skip("no perl on this machine")
+    need("perl")
     found = _PERL.search(DOCUMENT.read_text(encoding="utf-8"))
     assert found is not None
     (tmp_path / "writer.pl").write_text(found[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from standfast.cluster.database import Vault, setup
 from standfast.cluster.database.options import options
 from standfast.cluster.steps import Directory, File, Step, Unit
+from tests.tools import need
 
 from .sites import site
 
@@ -60,8 +60,7 @@ def test_the_buffer_pool_is_a_quarter_of_the_memory_or_what_is_said(
 
 
 def test_mariadb_knows_every_option(tmp_path: Path) -> None:
-    if shutil.which("mariadbd") is None:
-        pytest.skip("MariaDB is not installed: sudo make system")
+    need("mariadbd")
     one = site()
     text = options(one, one.servers[0], GIB)
 
