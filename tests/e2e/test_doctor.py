@@ -21,6 +21,8 @@ import pytest
 from standfast.journal import files
 from standfast.journal.identity import of_this_process
 from standfast.journal.writer import Writer
+from standfast.record import launch
+from standfast.record.hook import mark
 from standfast.watch import checkup
 
 STANDFAST = (sys.executable, "-m", "standfast")
@@ -190,6 +192,26 @@ def test_roots_watcher_makes_a_folder_in_which_every_user_may_record(open_place:
     subprocess.run([*STANDFAST, "watch", "--once", *places], check=True, timeout=60)
     command = [*STANDFAST, "report", "crashes", "--json", *places[2:]]
     assert subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+
+
+@needs_root
+def test_a_worker_of_another_user_tells_roots_run_that_it_loaded_its_application(
+    open_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = open_place / "journal"
+    files.make_folder(str(journal), for_all=True)
+    path = str(journal / ".run-1")
+    assert launch._leave(path)
+    assert launch._seen(path) == set()
+    monkeypatch.setenv("STANDFAST_MARK", path)
+
+    def loads() -> str:
+        mark.reached()
+        return "loaded"
+
+    assert _as_nobody(loads) == "loaded"
+    assert Path(path).exists()  # /tmp's rule: only its owner may remove it
+    assert launch._seen(path) is None
 
 
 def _record(journal: str) -> int:

@@ -367,8 +367,8 @@ def test_a_worker_that_serves_what_cannot_be_recorded_is_not_said_to_have_served
         assert len(house.rows(incident)) == 1
 
 
-@pytest.mark.skipif(not shutil.which(UWSGI), reason="no uWSGI; on Debian: sudo make system")
 def test_uwsgis_own_settings_are_evidence_of_each_worker() -> None:
+    need(UWSGI)
     command = f"{UWSGI} --plugin python3 --master --die-on-term --http-socket 127.0.0.1:{{port}}"
     settings = "--harakiri 30 --max-requests 900 --evil-reload-on-rss 512 --lazy-apps"
     with (
@@ -387,8 +387,8 @@ def test_uwsgis_own_settings_are_evidence_of_each_worker() -> None:
         }
 
 
-@pytest.mark.skipif(not shutil.which(UWSGI), reason="no uWSGI; on Debian: sudo make system")
 def test_a_uwsgi_worker_that_crashes_while_it_loads_is_an_incident(tmp_path: Path) -> None:
+    need(UWSGI)
     command = (
         f"{UWSGI} --plugin python3 --master --lazy-apps --die-on-term --http-socket {ANY_PORT}"
     )

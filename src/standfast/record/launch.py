@@ -10,6 +10,7 @@ from typing import Optional
 
 from ..journal.files import make_folder
 from . import unmet
+from .hook.mark import REACHED
 
 #: How long a command may take before it is said that no known server was met, in seconds;
 #: STANDFAST_PATIENCE_S overrides it, so that tests need not take a minute.
@@ -43,7 +44,10 @@ def _leave(mark: str) -> bool:
     """Makes the file that the hook removes when it meets a server; False where it cannot."""
     try:
         make_folder(os.path.dirname(mark))
-        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        if os.geteuid() == 0:
+            os.fchmod(fd, 0o622)  # the server's workers may be other users, see hook/mark.py
+        os.close(fd)
     except OSError as error:
         print(
             f"standfast: cannot write to the journal folder: {error};"
@@ -101,6 +105,7 @@ def _wait_for_server(mark: str, name: str, command_pid: int) -> None:
             said = True
             os.write(2, unmet.message(name, patience_s, seen).encode())
         time.sleep(0.2)
+    _remove(mark)
     if said:
         os.write(2, f"standfast: {name} has loaded its application: it is recorded.\n".encode())
 
@@ -109,7 +114,8 @@ def _seen(mark: str) -> Optional[set[str]]:
     """The servers that the hook has seen imported, None where one has loaded its application."""
     try:
         with open(mark, encoding="utf-8", errors="replace") as lines:
-            return set(lines.read(4096).split())
+            seen = set(lines.read(4096).split())
+            return None if REACHED in seen else seen
     except OSError:
         return None
 
