@@ -192,7 +192,8 @@ class _Request(Request):
                 self.end()
             return body
         self.is_fetched = False
-        if type(environ) is dict and environ.get("wsgi.multithread") is True:
+        own_thread = type(environ) is dict and environ.get("wsgi.multithread") is True
+        if own_thread and not self.channel.is_shared:
             self.channel.streams[get_ident()] = self
         kind = _SizedBody if safely(hasattr, type(body), "__len__") else _Body
         return kind(self, body)

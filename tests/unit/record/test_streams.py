@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.serving import make_server
 
 from standfast.wsgi import Recorder
-from tests.recorded import Request, read
+from tests.recorded import Request, all_closed, read, read_until
 from tests.unit.record.asgi_server import START, Message, Receive, Send
 from tests.unit.record.asgi_server import Served as Asgi
 from tests.unit.record.wsgi_server import Served, answering
@@ -86,6 +90,18 @@ def test_a_body_whose_thread_has_gone_on_is_closed(tmp_path: Path) -> None:
     next(first.call())
     Served(tmp_path, answering([b"x"]), RAW_URI="/second", **threaded).call()
     assert read(tmp_path).one("/first").closed
+
+
+def test_a_body_whose_thread_is_shared_with_others_goes_on(tmp_path: Path) -> None:
+    first = Served(tmp_path, answering(chunks()), RAW_URI="/first")
+    first.app.channel.open()
+    first.app.channel.is_shared = True  # as greenlets make it
+    first.environ["wsgi.multithread"] = True
+    body = first.call()
+    next(body)
+    Served(tmp_path, answering([b"x"]), RAW_URI="/second").call()
+    assert not read(tmp_path).one("/first").closed
+    body.close()
 
 
 def test_a_body_that_serves_a_request_of_its_own_goes_on(tmp_path: Path) -> None:
@@ -230,3 +246,29 @@ def test_a_websocket_that_a_library_has_served_ends_without_an_error(
     with pytest.raises(error):
         plain.call()
     assert (plain.request.begin.kind, plain.end.error != "") == ("http", True)
+
+
+def test_downloads_that_are_broken_off_are_closed_under_a_server_that_closes_none(
+    tmp_path: Path,
+) -> None:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "application/octet-stream")])
+        return (bytes(65536) for _ in range(2000))
+
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+    recorder = Recorder(app, name="shop", journal=str(tmp_path))
+    server = make_server("127.0.0.1", 0, recorder, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        for number in range(10):
+            with socket.create_connection(("127.0.0.1", server.server_port)) as client:
+                client.sendall(b"GET /%d HTTP/1.0\r\n\r\n" % number)
+                client.recv(100)
+        recorded = read_until(tmp_path, lambda seen: len(seen.requests) == 10 and all_closed(seen))
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert len(recorded.requests) == 10 and all_closed(recorded)
+    assert all((request.end.sent or 0) < 2000 * 65536 for request in recorded.requests)
