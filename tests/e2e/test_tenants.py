@@ -207,6 +207,26 @@ def test_whoever_may_only_read_the_folder_cannot_keep_the_watcher_out(house: Hou
             thief.kill()
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        "os.mkdir(place); open(place + '/x', 'w')",
+        "os.mkfifo(place)",
+        "os.symlink('/etc/passwd', place)",
+        "os.symlink('nowhere', place)",
+        "import socket; os.chdir(os.path.dirname(place));"
+        " socket.socket(socket.AF_UNIX).bind('.watch.lock')",
+    ],
+    ids=["folder", "pipe", "link", "dangling", "socket"],
+)
+def test_nothing_that_another_user_puts_in_place_of_the_lock_keeps_the_watcher_out(
+    house: House, make: str
+) -> None:
+    run_as(TENANT, "place = sys.argv[1]\n" + make, house.folder / ".watch.lock")
+    with watching(str(house.folder)):
+        assert is_watched(str(house.folder)) == os.getpid()
+
+
 def test_a_watcher_of_an_earlier_version_still_keeps_a_second_one_out(house: House) -> None:
     lock = house.folder / ".watch.lock"
     lock.touch(0o644)

@@ -73,6 +73,7 @@ class Intake:
         self._total_bytes = 0
         self._quarantine = Quarantine(journal, warn)
         self._aside: set[_Key] = set()
+        self._has_looked = False
         #: Requests stored since the start, and records that said nothing.
         self.requests = 0
         self.ignored = 0
@@ -195,10 +196,16 @@ class Intake:
         try:
             found = scan(self._journal, self._warn)
         except OSError as error:
-            raise StandfastError(
+            words = (
                 f"journal folder {self._journal}: {error.strerror}; name another with --journal,"
                 " or run as a user that may read it"
-            ) from None
+            )
+            if not self._has_looked:
+                raise StandfastError(words) from None
+            # It was there: descriptors are used up for a moment, or somebody moves it.
+            self._warn(words)
+            return False
+        self._has_looked = True
         new = False
         for key, files in found.items():
             if key in self.workers:

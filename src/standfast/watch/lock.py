@@ -12,7 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from standfast.errors import StandfastError
@@ -95,27 +95,37 @@ class _Lock:
                 return os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
             except FileExistsError:
                 pass
-            try:
+            with suppress(FileNotFoundError):
+                if not stat.S_ISREG(self._path.lstat().st_mode):
+                    self._replace()
+                    continue
                 fd = os.open(self._path, _FLAGS)
-            except FileNotFoundError:
-                continue
-            if self._is_trusted(os.fstat(fd)):
-                return fd
-            # Others could open it and hold its lock, or it is another user's altogether.
-            holder = _holder(os.fstat(fd))
-            if holder is not None and _owner(holder) == os.geteuid():
-                return fd  # a watcher of an earlier version
-            os.close(fd)
-            self._path.unlink(missing_ok=True)
+                status = os.fstat(fd)
+                if self._is_trusted(status) or self._is_of_an_earlier_version(status):
+                    return fd
+                # Others could open it and hold its lock, or it is another user's altogether.
+                os.close(fd)
+                self._replace()
         raise FileExistsError(17, f"{LOCK_NAME} is made by others again and again")
 
+    def _replace(self) -> None:
+        """Makes room for a file of ours; a folder is moved aside, with what is in it."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except (IsADirectoryError, PermissionError):
+            self._path.rename(self._folder / f"{LOCK_NAME}.{time.time_ns()}")
+
     def _is_trusted(self, status: os.stat_result) -> bool:
-        return (
-            stat.S_ISREG(status.st_mode)
-            and not status.st_mode & 0o077
-            and status.st_nlink == 1
-            and status.st_uid in (0, os.geteuid(), self._folder.stat().st_uid)
-        )
+        return self._is_ours(status) and not status.st_mode & 0o077 and status.st_nlink == 1
+
+    def _is_of_an_earlier_version(self, status: os.stat_result) -> bool:
+        """Whether a watcher holds it that made it for all to read."""
+        holder = _holder(status) if self._is_ours(status) else None
+        return holder is not None and _owner(holder) == os.geteuid()
+
+    def _is_ours(self, status: os.stat_result) -> bool:
+        trusted = (0, os.geteuid(), self._folder.stat().st_uid)
+        return stat.S_ISREG(status.st_mode) and status.st_uid in trusted
 
 
 def is_watched(journal: str) -> int | None:

@@ -186,3 +186,16 @@ def test_the_list_of_what_is_set_aside_is_its_own_users_alone(house: House) -> N
         os.chown(place, 1002, -1)
         os.chown(house.folder, 1001, -1)
         assert set_aside(str(house.folder)) == [], "anybody else may have made it"
+
+
+def test_a_folder_that_is_away_for_a_while_ends_no_watching(house: House) -> None:
+    journal = house.journal()
+    journal.request()
+    house.drain()
+    elsewhere = house.folder.rename(house.folder.with_name("elsewhere"))
+    house.drain()
+    assert any("No such file" in words for words in house.warnings)
+    elsewhere.rename(house.folder)
+    journal.request()
+    house.drain()
+    assert len(house.rows(ordinary_request)) == 2

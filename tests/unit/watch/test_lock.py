@@ -75,6 +75,6 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     precious.write_text("1234")
     (tmp_path / "journal").mkdir()
     (tmp_path / "journal" / ".watch.lock").symlink_to(precious)
-    with pytest.raises(StandfastError):
-        watching(str(tmp_path / "journal")).__enter__()
+    with watching(str(tmp_path / "journal")):
+        assert is_watched(str(tmp_path / "journal")) == os.getpid()
     assert precious.read_text() == "1234"
