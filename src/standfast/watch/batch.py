@@ -417,6 +417,9 @@ def _row(
     raw = body[_BEGIN_SIZE:]
     websocket = bool(flags & WEBSOCKET)
     routes = source.websocket if websocket else source.http
+    path = _path(raw)
+    # As for ordinary requests: most paths need no more folding than of numbers, which is cheap.
+    route = routes.known.get(path) or routes.known.get(fold_numbers(path))
     thread = BEGIN_FIXED.unpack_from(body)[3]
     texts = dict(zip(_TEXTS, texts_of(raw), strict=True))
     peer = texts["client"]
@@ -426,7 +429,7 @@ def _row(
         "application_id": source.application_id,
         "worker_id": source.worker_id,
         "seq": seq,
-        "route_id": routes.number(_path(raw), found=status != 404),
+        "route_id": route or routes.number(path, found=status != 404),
         "incident_id": None,
         "outcome": OPEN,
         "begun_ns": begun_ns,
