@@ -148,7 +148,7 @@ class Recorder:
 class _Request(Request):
     """One request on its way; towards the application it is the server's ``start_response``."""
 
-    __slots__ = ("is_fetched", "server_start", "server_write")
+    __slots__ = ("is_fetched", "server_start", "server_write", "thread")
 
     #: What calls the application's code, and the slot that it is named after, where there is one.
     call: Any = None
@@ -158,6 +158,8 @@ class _Request(Request):
     is_fetched: bool
     server_start: Any
     server_write: Any
+    #: The thread that streams it and does nothing else meanwhile, 0 where that is not known.
+    thread: int
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         try:
@@ -191,10 +193,11 @@ class _Request(Request):
             if not safely(_follow_file, self, body):
                 self.end()
             return body
-        self.is_fetched = False
+        self.is_fetched, self.thread = False, 0
         own_thread = type(environ) is dict and environ.get("wsgi.multithread") is True
         if own_thread and not self.channel.is_shared:
-            self.channel.streams[get_ident()] = self
+            self.thread = get_ident()
+            self.channel.streams[self.thread] = self
         kind = _SizedBody if safely(hasattr, type(body), "__len__") else _Body
         return kind(self, body)
 
@@ -274,10 +277,12 @@ class _Body:
             request.fail(error)
             raise
         request.end()
+        _forget(request)
         request.channel.append_what_is_left()
 
     def __del__(self) -> None:
         safely(self._request.drop)
+        safely(_forget, self._request)
 
 
 class _SizedBody(_Body):
@@ -339,6 +344,13 @@ def _has_chunks(kind: type) -> bool:
     if kind is bytes or kind is str:
         return False
     return hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")
+
+
+def _forget(request: _Request) -> None:
+    """The stream is over: nothing of it is held until its thread goes on."""
+    streams = request.channel.streams
+    if streams.get(request.thread) is request:
+        streams.pop(request.thread, None)
 
 
 def _is_file(body: Any, environ: dict[str, Any]) -> bool:

@@ -92,6 +92,21 @@ def test_a_body_whose_thread_has_gone_on_is_closed(tmp_path: Path) -> None:
     assert read(tmp_path).one("/first").closed
 
 
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "dropped"])
+def test_nothing_of_a_stream_is_held_once_it_is_over(tmp_path: Path, closed: bool) -> None:
+    one = Served(tmp_path, answering(chunks()))
+    one.environ["wsgi.multithread"] = True
+    body = one.call()
+    assert next(body) == b"one"
+    assert one.app.channel.streams
+    if closed:
+        body.close()
+        assert not one.app.channel.streams
+    del body
+    one.result = None
+    assert not one.app.channel.streams
+
+
 def test_a_body_whose_thread_is_shared_with_others_goes_on(tmp_path: Path) -> None:
     first = Served(tmp_path, answering(chunks()), RAW_URI="/first")
     first.app.channel.open()
