@@ -71,7 +71,7 @@ def store_said(
     Says whether a worker has died of which nothing else is known so far: see ``settle``.
     """
     waiting = False
-    masters = {one for one, word in said if isinstance(word, Signal) or word.worker}
+    masters = {one for one, word in said if isinstance(word, Exit) and word.worker}
     for one in sorted(masters):
         connection.execute(update(worker).where(worker.c.id == one).values(master=True))
     for reporter_id, word in said:
@@ -241,7 +241,8 @@ def _signal_fact(connection: Connection, reporter_id: int, word: Signal) -> Fact
     data: dict[str, Any] = {"signal": signal_name(word.signal)} if word.signal else {}
     if word.timeout_ns is not None:
         data["timeout_s"] = word.timeout_ns / 1e9
-    words = f"the master (pid {reporter_pid}) sent {signal_name(word.signal)} to its worker"
+    name = signal_name(word.signal)
+    words = f"the master (pid {reporter_pid}) sent {name} to its worker"
     words += f" {word.pid}"
     if word.reason == TIMEOUT:
         words += ", which had given no sign of life for longer than it may"
@@ -251,7 +252,7 @@ def _signal_fact(connection: Connection, reporter_id: int, word: Signal) -> Fact
     if data["reason"] == "application":
         data["sender_pid"] = reporter_pid
         whom = "itself" if word.pid == reporter_pid else f"its parent {word.pid}"
-        words = f"the application's own code in process {reporter_pid} sent {data['signal']} to"
+        words = f"the application's own code in process {reporter_pid} sent {name} to"
         return Fact(evidence.MASTER_SIGNAL, Source.JOURNAL, word.wall_ns, f"{words} {whom}", data)
     if not word.signal:
         words = f"worker {word.pid} began to end by itself"

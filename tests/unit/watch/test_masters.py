@@ -292,3 +292,18 @@ def test_a_master_that_ends_by_itself_is_no_worker_that_died(
     assert (master_row.master, worker_row.master) == (True, False)
     assert len(house.rows(incident, worker_id=master_row.id)) == incidents
     assert len(house.rows(incident, worker_id=worker_row.id)) == 1
+
+
+def test_no_word_of_a_master_is_too_strange_to_be_stored(house: House) -> None:
+    who = dead()
+    journal = house.journal(who)
+    for reason in range(256):
+        for sig in (0, 9, 64, 255):
+            for pid in (who.pid, 1):
+                fixed = SIGNAL_FIXED.pack(START_NS, who.start_ticks, pid, sig, reason, reason)
+                journal.append(SIGNAL, fixed)
+    journal.begin("/killer")
+    house.drain()
+    assert house.row(incident).worker_id == house.row(worker).id
+    assert not house.row(worker).master
+    assert [words for words in house.warnings if "cannot be stored" in words] == []
