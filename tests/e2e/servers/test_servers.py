@@ -73,6 +73,8 @@ def visit(request: pytest.FixtureRequest) -> Iterator[Visit]:
         answers["/segv"] = server.get("/segv")
         if name.startswith(READS_STATUSES):
             read_until(server.journal, lambda recorded: bool(recorded.exits))
+            # gunicorn's asgi worker does not hear a SIGTERM that comes while it starts.
+            server.get("/again")
         if server.process.poll() is None:
             server.process.send_signal(signal.SIGTERM)
         server.process.wait(PATIENCE_S)
