@@ -6,7 +6,6 @@ Facts come from a store that others may have written to: values of the wrong typ
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from standfast.store import evidence
 from standfast.store.evidence import Fact, Source
 
 from .case import Case, Unfinished
-from .stacks import Frame, Stack, last_error, stacks_of
+from .stacks import Frame, Stack, exception_in, last_error, stacks_of
 
 #: Signals of the processor or of abort(3): the program itself did what must not be done.
 FATAL = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP"})
@@ -119,7 +118,7 @@ class Readings:
     def exception(self) -> str | None:
         """The last exception that these texts name, such as ``ModuleNotFoundError: …``."""
         lines = self.texts[-_TEXT:].splitlines()
-        return next((found for line in reversed(lines) if (found := _exception_in(line))), None)
+        return next((found for line in reversed(lines) if (found := exception_in(line))), None)
 
     @cached_property
     def torn(self) -> list[Torn]:
@@ -265,23 +264,6 @@ _LEAST_S = 0.4
 _MOST_STACKS = 5
 #: The end of what programs wrote, where the last exception is named.
 _TEXT = 64 * 1024
-_LINE = 1_000
-_NAME = re.compile(r"[\w.]{0,200}(?:Error|Exception|Fault)$")
-
-
-def _exception_in(line: str) -> str | None:
-    """The exception that a line names at its beginning, or after a log's own words."""
-    line = line.rstrip()[:_LINE]
-    name, colon, message = line.partition(": ")
-    words = name.split()
-    if words and _NAME.fullmatch(words[-1]):
-        return f"{words[-1]}{colon}{message}"
-    # "2026-11-23 …: [error] ValueError: no such": the name stands in a later part.
-    words = line.split(" ")
-    for at, word in enumerate(words):
-        if word.endswith(":") and _NAME.fullmatch(word[:-1]):
-            return " ".join(words[at:])
-    return words[-1] if _NAME.fullmatch(words[-1]) else None
 
 
 def _finite(value: Any) -> float | None:

@@ -44,6 +44,8 @@ _OUTSIDE = re.compile(
 _LOOP = re.compile(r"(?:^|/)(?:asyncio|uvloop|gevent|eventlet|trio)/")
 _OUTSIDE_CALLS = frozenset({"recv", "recv_into", "connect", "poll", "select", "readinto"})
 _INNERMOST = 4
+_LONGEST_LINE = 1_000
+_NAME = re.compile(r"[\w.]{0,200}(?:Error|Exception|Fault)$")
 
 
 class Frame(NamedTuple):
@@ -141,6 +143,21 @@ def last_error(trace: str) -> tuple[str, Frame | None]:
             raised = Frame(found[3].strip(), found[1], int(found[2]))
     last = next((line for line in reversed(lines) if line.strip()), "")
     return last.partition(":")[0].strip()[:_LONGEST].rpartition(".")[2], raised
+
+
+def exception_in(line: str) -> str | None:
+    """The exception that a line names at its beginning, or after a log's own words."""
+    line = line.rstrip()[:_LONGEST_LINE]
+    name, colon, message = line.partition(": ")
+    words = name.split()
+    if words and _NAME.fullmatch(words[-1]):
+        return f"{words[-1]}{colon}{message}"
+    # "2026-11-23 …: [error] ValueError: no such": the name stands in a later part.
+    words = line.split(" ")
+    for at, word in enumerate(words):
+        if word.endswith(":") and _NAME.fullmatch(word[:-1]):
+            return " ".join(words[at:])
+    return words[-1] if _NAME.fullmatch(words[-1]) else None
 
 
 def _from_data(fact: Fact, one: dict[str, Any]) -> Stack:
