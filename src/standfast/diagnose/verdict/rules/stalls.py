@@ -13,7 +13,7 @@ BUSY, IDLE = 0.5, 0.2
 #: One that used so many seconds of processor time in the requests that were open, or so large a
 #: part of its time-out or of the hang, has computed, however small its share of a crowded machine
 #: was; and so much of its fair share.
-BURNED_S, BURNED_PART, FAIR = 5.0, 1 / 3, 0.5
+BURNED_S, BURNED_PART, FAIR = 5.0, 1 / 4, 0.5
 #: So many facts of one kind are quoted.
 _MOST_WAITS = 3
 
