@@ -112,6 +112,8 @@ def _row(fault: Fault, answers: Sequence[dict[str, object]]) -> str:
 
     named = f"`{fault.culprit}` {count('culprit_right')}" if fault.culprit else "none did it"
     named = named.replace("{folder}", "…")
+    if fault.unnamed:
+        named = f"nobody: {fault.unnamed}"
     return (
         f"| {fault.name} | `{fault.cause}` | {CAUSES[fault.cause].party} | {count('party_right')}"
         f" | {count('cause_right')} | {named} | {count('wrong')} |"

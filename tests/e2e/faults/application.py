@@ -65,10 +65,14 @@ CRASHES = (
     Fault("a crash after the response, in background work", "app_crash", "/background_segfault",
           asks("/background_segfault", "/sleep?9"), "uvicorn"),
     Fault("a stack overflow", "app_stack_overflow", "/overflow", asks("/overflow"), "sync"),
-    Fault("a stack overflow in a thread", "app_stack_overflow", "/overflow",
-          asks("/overflow", "/sleep?9")),
+    # Python gives no thread but the first a stack of its own for signals, so there is no traceback.
+    Fault("a stack overflow in a thread", "app_stack_overflow", "/overflow", asks("/overflow"),
+          also=("app_crash",)),
     Fault("a stack overflow in the event loop", "app_stack_overflow", "/overflow",
-          asks("/overflow", "/sleep?9"), "uvicorn"),
+          asks("/overflow"), "uvicorn"),
+    Fault("a stack overflow in the event loop, another in flight", "app_stack_overflow",
+          "/overflow", asks("/overflow", "/sleep?9"), "uvicorn",
+          unnamed="faulthandler shows the innermost 100 frames alone"),
 )  # fmt: skip
 
 MEMORY = (
@@ -128,7 +132,8 @@ HANGS = (
 
 ENDS = (
     Fault("os._exit", "app_exit", "/leave?3", asks("/leave?3")),
-    Fault("os._exit, others in flight", "app_exit", None, asks("/leave?3", *_NEIGHBOURS)),
+    Fault("os._exit, others in flight", "app_exit", "/leave?3", asks("/leave?3", *_NEIGHBOURS),
+          unnamed="an exit leaves no trace of its thread"),
     Fault("os._exit under sync", "app_exit", "/leave?3", asks("/leave?3"), "sync"),
     Fault("os._exit under gevent", "app_exit", "/leave?3", asks("/leave?3"), "gevent"),
     Fault("os._exit of the only process", "app_exit", "/leave?3", asks("/leave?3"), "uvicorn"),

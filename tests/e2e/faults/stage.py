@@ -95,7 +95,8 @@ class Fault:
     place: Place | None = None
     variables: dict[str, str] = field(default_factory=dict)
     also: tuple[str, ...] = ()
-    logs: bool = True
+    #: Why the request that did it cannot be known, where others were in flight.
+    unnamed: str = ""
 
 
 def asks(
@@ -125,7 +126,8 @@ def again_and_again(uri: str, times: int) -> Callable[[Stage], None]:
         stage.steady()
         for number in range(times):
             status, _ = stage.server.get(f"{uri}&{number}")
-            stage.watch(0.1)
+            # Longer than between two samples of memory.
+            stage.watch(0.7)
             if not status:
                 return
 

@@ -48,9 +48,9 @@ class Outcome:
         return self.cause in (fault.cause, *fault.also)
 
     def is_right_culprit(self, fault: Fault, folder: Path) -> bool:
-        """Whether the request was named that did it; true where none did and none is named."""
+        """Whether the request was named that did it, or nobody, where that cannot be known."""
         wanted = fault.culprit.format(folder=folder) if fault.culprit else None
-        return self.culprit == wanted or (wanted is None and fault.cause == "app_exit")
+        return self.culprit == wanted or bool(fault.unnamed and self.culprit is None)
 
     def accuses_wrongly(self, fault: Fault) -> bool:
         """Whether any incident was laid with certainty to somebody whose it is not."""
