@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import sys
 import threading
 from collections import deque
 from copy import copy
-from errno import EMFILE, ENFILE, ENOMEM
 from time import monotonic_ns, time_ns
 from typing import Any, Optional
 
 from ..journal import files
 from ..journal.format import CUT, ERROR_LIMIT, FIELD_LIMIT, OPTIONS, pack_fields, pack_options
-from ..journal.identity import of_this_process, refuse_if_short
+from ..journal.identity import of_this_process
 from ..journal.writer import RETRY_NS, Writer
 from . import errors, patterns
+from .faults import SHORT, FaultFile
 from .mask import Masker, truncated
 from .settings import Settings, from_environ
 from .threads import CpuTime, is_shared
-
-_SHORT = (EMFILE, ENFILE, ENOMEM)
-
 
 #: How often it is tried to open what could not be opened for want of descriptors, a second apart.
 _TRIES = 600
@@ -88,7 +84,7 @@ class Channel:
         self._retry_at = 0
         self._tries = _TRIES
         self._later: deque[tuple[int, bytes]] = deque()
-        self._fault_fd = -1
+        self._faults = FaultFile()
         self._complained = False
         self._lock = threading.Lock()
 
@@ -127,10 +123,11 @@ class Channel:
                 self.is_shared = is_shared()
                 self.patterns = patterns.of_this_process(self.opened.append)
                 errors.watch_logging()
-            self._catch_faults(self.opened.uid)
+            folder = files.app_folder(self.settings.journal, self.settings.app)
+            self._faults.open(os.path.join(folder, self.opened.uid + files.FAULT_SUFFIX))
         except OSError as error:
             self._error = error
-            if self.opened is None or (error.errno in _SHORT and self._tries > 0):
+            if self.opened is None or (error.errno in SHORT and self._tries > 0):
                 return
         self._error = None
         self.writer = self.opened
@@ -239,36 +236,7 @@ class Channel:
         self._later.clear()
         self.streams.clear()
         self.cpu = CpuTime()
-        if self._fault_fd >= 0:
-            faulthandler.disable()
-            os.close(self._fault_fd)
-            self._fault_fd = -1
-
-    def _catch_faults(self, uid: str) -> None:
-        """Has the traceback of a fatal signal written beside the journal.
-
-        An application that uses faulthandler itself keeps it as it is. Raises OSError where there
-        is no descriptor to spare: the last one is the application's, or the next segment's.
-        """
-        if faulthandler.is_enabled():
-            return
-        folder = files.app_folder(self.settings.journal, self.settings.app)
-        path = os.path.join(folder, uid + files.FAULT_SUFFIX)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            fd = os.open(path, flags, 0o600)
-        except OSError as error:
-            if error.errno in _SHORT:
-                raise
-            return  # the writer meets the same obstacle, and says so
-        try:
-            refuse_if_short()
-        except OSError:
-            os.close(fd)
-            raise
-        self._fault_fd = fd
-        faulthandler.enable(fd)
+        self._faults.renew()
 
 
 def _truncated(addresses: bytes) -> bytes:
