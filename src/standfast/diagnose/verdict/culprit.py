@@ -90,9 +90,15 @@ def _in_thread(case: Case, struck: Stack) -> Unfinished | None:
 
 
 def _was_large(seen: Readings) -> bool:
-    """Whether most of the memory was there before any of these requests began: a slow leak."""
+    """Whether most of the memory was there before any of these requests began, a slow leak, or may
+    have been: nobody looked in time."""
     known = memory(seen)
-    return known.first is not None and known.last is not None and known.first > known.last / 2
+    began_s = max(
+        ((seen.case.died_ns - one.begun_ns) / 1e9 for one in seen.case.requests), default=0
+    )
+    before = [pair for pair in seen.column("rss") if began_s <= pair[0] <= began_s + _BEGAN_S]
+    first = before[-1][1] if before else known.first
+    return first is None or known.last is None or first > known.last / 2
 
 
 def _stuck(seen: Readings) -> Unfinished | None:

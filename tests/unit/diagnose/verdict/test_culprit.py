@@ -126,6 +126,19 @@ def test_a_slow_leak_has_no_culprit() -> None:
     assert named(judge(case(*full, requests=(TWO,)))) == (None, None)
 
 
+def test_a_request_that_met_a_full_memory_is_not_named_though_it_was_alone() -> None:
+    killed = (c.ended("SIGKILL"), c.oom_kill(780), c.counter())
+    # The last samples are older than the request: large already, or none at all.
+    for curve in (c.curve([80.0, 300, 500, 700, 760, 770]), None):
+        facts = (*killed, *([curve] if curve else []))
+        assert named(judge(case(*facts, requests=(THREE,)))) == (None, None)
+
+
+def test_a_request_that_took_all_memory_at_once_is_named() -> None:
+    facts = (c.ended("SIGKILL"), c.oom_kill(780), c.counter(), c.curve([80.0] * 10))
+    assert named(judge(case(*facts, requests=(THREE,)))) == ("abc-3", 0.99)
+
+
 def test_how_an_application_was_loaded_is_no_growth_of_a_later_request() -> None:
     loaded = [20.0, 60, 120, 200, *[200.0] * 10]
     facts = (c.ended("SIGKILL"), c.curve(loaded), c.host_memory(), c.counter(0, 0))
