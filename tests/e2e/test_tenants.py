@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,63 @@ def test_a_forged_header_makes_nobody_look_into_another_users_process(house: Hou
     assert house.rows(evidence) == [], "nothing of how that process ended"
     told = "".join(house.warnings)
     assert f"names process {victim.pid}, which is not of user {TENANT}" in told
+
+
+#: The same in the name of a process that is over, and the word that it was the parent of another.
+_CLAIM = """
+folder, pid = sys.argv[1], int(sys.argv[2])
+who = identity.of_this_process("evil", "gunicorn/23.0", "")
+over, parent = Writer(folder, who._replace(pid=pid, start_ticks=1)), Writer(folder, who)
+for one in over, parent:
+    one.begin(b"\\0\\0/\\0\\0\\0", time.time_ns(), 1, 1)
+parent.exit(pid + 1, 1, 3, time.time_ns(), 0x20)
+print("claimed")
+"""
+
+
+def logged(house: House, owner: int, pid: int) -> None:
+    """Has the watcher follow a log of that user, which tells of the end of two processes."""
+    log = house.folder.parent / "error.log"
+    log.touch(0o600)
+    os.chown(log, owner, owner)
+    house.watcher.close()
+    house.settings = replace(house.settings, server_logs=(str(log),))
+    house.watcher = house.new_watcher()
+    house.drain()
+    at = datetime.now(UTC).strftime("[%Y-%m-%d %H:%M:%S +0000]")
+    words = f"{at} [%d] [ERROR] Exception in worker process\nTraceback\n  secret\n"
+    log.write_text("".join(words % each for each in (pid, pid + 1)))
+
+
+@pytest.mark.parametrize("owner", [0, OTHER])
+def test_a_forged_number_reads_nothing_of_another_users_process_in_a_log(
+    house: House, owner: int
+) -> None:
+    logged(house, owner, 1_234_567)
+    run_as(TENANT, _CLAIM, house.folder, 1_234_567)
+    house.drain()
+    assert len(house.rows(incident)) == 3
+    assert [one for one in house.rows(evidence) if one.source == "server log"] == []
+
+
+def test_a_users_own_log_tells_of_own_processes_and_of_nobody_elses(house: House) -> None:
+    logged(house, TENANT, 1_234_567)
+    run_as(TENANT, _CLAIM, house.folder, 1_234_567)
+    house.drain()
+    own = [one for one in house.rows(evidence) if one.source == "server log"]
+    assert len(own) == 2
+    assert all("secret" in one.text for one in own)
+
+    with start_as(OTHER, _WRITE, house.folder, "shop", 0) as child:
+        hear(child)
+        house.drain()
+        logged(house, TENANT, child.pid)
+        child.kill()
+        child.wait()
+        house.drain()
+    (theirs,) = house.rows(worker, pid=child.pid)
+    told = house.rows(evidence, worker_id=theirs.id)
+    assert [one for one in told if one.source == "server log"] == []
 
 
 def test_a_worker_that_root_started_and_that_gave_up_its_rights_is_looked_at(house: House) -> None:

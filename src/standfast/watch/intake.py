@@ -156,7 +156,9 @@ class Intake:
         been found by now."""
         with writing(self._engine) as connection:
             rollups = Rollups()
-            known = [worker.source.worker_id for worker in self.workers.values()]
+            known = {
+                worker.source.worker_id: worker.process.owner for worker in self.workers.values()
+            }
             failed = masters.settle(connection, known, rollups)
             rollups.store(connection)
         self._ask_about(failed)
@@ -314,7 +316,8 @@ class Intake:
                 for worker in finished:
                     # Its children's journals were known before its own was read to the end.
                     reporter_id = worker.source.worker_id
-                    unseen += masters.settle(connection, [reporter_id], batch.rollups)
+                    said = {reporter_id: worker.process.owner}
+                    unseen += masters.settle(connection, said, batch.rollups)
                     masters.forget(connection, reporter_id)
                     fault, fault_ns = read_fault(worker.files)
                     deaths.bury(
@@ -349,8 +352,9 @@ class Intake:
         alive_ns = dead.source.last_seen_ns
         died_ns = self._liveness.died_ns(dead.process) or alive_ns
         pid = self._liveness.pid(dead.process)
+        is_proven = pid is not None or dead.process.owner in (None, 0)
         return self._observer.facts(
-            Death(dead.source.worker_id, dead.process, pid, alive_ns, died_ns)
+            Death(dead.source.worker_id, dead.process, pid, alive_ns, died_ns, is_proven)
         )
 
     def _bytes_left(self) -> int:

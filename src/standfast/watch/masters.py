@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, select, update
@@ -112,9 +112,12 @@ def apply_pending(connection: Connection, worker_id: int) -> None:
             connection.execute(delete(table).where(mine))
 
 
-def settle(connection: Connection, reporter_ids: Collection[int], rollups: Rollups) -> list[Death]:
+def settle(
+    connection: Connection, reporters: Mapping[int, int | None], rollups: Rollups
+) -> list[Death]:
     """Makes rows and incidents of workers that died badly and have left no journal.
 
+    ``reporters`` are the rows of masters, each with the user to whom its journal belongs.
     To be called when the journal folder has been looked through after the words of these masters
     were stored: a journal that is not there by then will never be. Of a server that starts its
     workers again and again, the first of each hour are told.
@@ -122,7 +125,7 @@ def settle(connection: Connection, reporter_ids: Collection[int], rollups: Rollu
     wanted = (
         select(pending_exit, *[worker.c[name] for name in (*_NAMES, "server", "revision")])
         .join(worker, worker.c.id == pending_exit.c.reporter_id)
-        .where(pending_exit.c.worker, pending_exit.c.reporter_id.in_(reporter_ids))
+        .where(pending_exit.c.worker, pending_exit.c.reporter_id.in_(reporters))
     )
     found = []
     for row in connection.execute(wanted).all():
@@ -133,7 +136,8 @@ def settle(connection: Connection, reporter_ids: Collection[int], rollups: Rollu
             if _failures_before(connection, row) >= _FAILURES_AN_HOUR:
                 _drop(connection, row)
             elif connection.execute(select(worker.c.id).where(same)).first() is None:
-                found.append(_start_failure(connection, row, uid, ended, rollups))
+                owner = reporters[row.reporter_id]
+                found.append(_start_failure(connection, row, uid, ended, owner, rollups))
     return found
 
 
@@ -144,7 +148,12 @@ def forget(connection: Connection, reporter_id: int) -> None:
 
 
 def _start_failure(
-    connection: Connection, row: Row[Any], uid: str, ended: Fact, rollups: Rollups
+    connection: Connection,
+    row: Row[Any],
+    uid: str,
+    ended: Fact,
+    owner: int | None,
+    rollups: Rollups,
 ) -> Death:
     started_ns = _started_ns(row)
     made = connection.execute(
@@ -170,10 +179,13 @@ def _start_failure(
     apply_pending(connection, worker_id)
     add_facts(connection, worker_id, [fact])
     conclude(connection, worker_id, rollups)
-    process = Process(row.host, row.boot_id, row.pid_namespace, row.pid, row.start_ticks)
+    process = Process(
+        row.host, row.boot_id, row.pid_namespace, row.pid, row.start_ticks, owner=owner
+    )
     here = row.pid_namespace in (identity.pid_namespace(), 0)
     alive_ns = started_ns or row.wall_ns
-    return Death(worker_id, process, row.pid if here else None, alive_ns, row.wall_ns)
+    pid = row.pid if here else None
+    return Death(worker_id, process, pid, alive_ns, row.wall_ns, is_proven=owner in (None, 0))
 
 
 def _failures_before(connection: Connection, row: Row[Any]) -> int:

@@ -22,7 +22,8 @@ class Death(NamedTuple):
 
     ``pid`` is the number by which it went here, None where this watcher never saw it alive.
     ``alive_ns`` is the last moment at which it is known to have lived: of its last record, or
-    of the watcher's last look.
+    of the watcher's last look. ``is_proven`` says that this process was seen alive as its owner's:
+    else its number is the word of whoever wrote the journal.
     """
 
     worker_id: int
@@ -30,6 +31,7 @@ class Death(NamedTuple):
     pid: int | None
     alive_ns: int
     died_ns: int
+    is_proven: bool = True
 
 
 class Collector(Protocol):

@@ -34,6 +34,7 @@ _KILLED = re.compile(
     r"(Memory cgroup out of memory|Out of memory[^:]*): Killed process (\d+) \((.*?)\)"
     r"(?:, UID \d+,)? "
     r"total-vm:(\d+)kB, anon-rss:(\d+)kB, file-rss:(\d+)kB(?:, shmem-rss:(\d+)kB)?"
+    r"(?:, UID:(\d{1,10}))?"
 )
 _WHERE = re.compile(r"oom-kill:constraint=(\w+),.*?(?:oom_memcg=([^,]*),)?task_memcg=([^,]*),")
 #: The first line of a report, and the one of what the group had used of what it may use, in KiB.
@@ -56,7 +57,8 @@ _LINES_AT_ONCE = 5000
 
 class Kill(NamedTuple):
     """One out-of-memory kill; ``largest`` are (name, bytes) of the largest processes then,
-    ``limit_bytes`` what the group may use, where it was the group that had no more."""
+    ``limit_bytes`` what the group may use, where it was the group that had no more, ``uid`` the
+    user of the process, where the kernel says it."""
 
     at_ns: int
     pid: int
@@ -67,6 +69,7 @@ class Kill(NamedTuple):
     text: str
     largest: list[tuple[str, int]]
     limit_bytes: int | None = None
+    uid: int | None = None
 
 
 class Parser:
@@ -103,7 +106,10 @@ class Parser:
             scope = "cgroup" if cgroup else "host"
             path = self._where[1] if cgroup else ""
             limit = self._limit_bytes if cgroup else None
-            kill = Kill(at_ns, int(match[2]), match[3], rss, scope, path, words, largest, limit)
+            uid = int(match[8]) if match[8] else None
+            kill = Kill(
+                at_ns, int(match[2]), match[3], rss, scope, path, words, largest, limit, uid
+            )
             self.kills.append(kill)
             # Where a whole group is killed, several of these lines follow one report.
             self._tasks = []
@@ -150,8 +156,14 @@ class KernelLog:
                 "largest": [[name, size] for name, size in kill.largest],
             }
             if kill.pid == pid:
+                if not death.is_proven and kill.uid not in (None, death.process.owner):
+                    continue
                 found.append(Fact(OOM_KILL, Source.KMSG, kill.at_ns, kill.text, data))
-            elif death.pid is not None and (kind := self._relation(kill.pid, pid)):
+            elif (
+                death.pid is not None
+                and death.is_proven
+                and (kind := self._relation(kill.pid, pid))
+            ):
                 named = {**data, "name": kill.name}
                 found.append(Fact(kind, Source.KMSG, kill.at_ns, kill.text, named))
         for at_ns, struck, text in self._parser.faults:

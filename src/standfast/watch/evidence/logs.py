@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from standfast.store.evidence import TEXT_LIMIT, Fact, Source
 
@@ -27,12 +29,21 @@ _AFTER_NS = 10_000_000_000
 _PATIENCE_S = 0.2
 
 
+class _Kept(NamedTuple):
+    """What the log at ``path``, a file of the user ``owner``, says."""
+
+    path: str
+    owner: int
+    at_ns: int
+    entry: Entry
+
+
 class Logs:
     """Follows logs and keeps what they say of single processes."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._logs = [(path, Tail(Path(path)), LogReader()) for path in paths]
-        self._entries: OrderedDict[int, deque[tuple[str, int, Entry]]] = OrderedDict()
+        self._entries: OrderedDict[int, deque[_Kept]] = OrderedDict()
         self._count = 0
         self._readings: dict[str, Later[tuple[list[bytes], bool]]] = {}
 
@@ -50,14 +61,15 @@ class Logs:
                     at_ns = now_ns
                 # Undated, and there before anybody watched: it may be about any process.
                 if at_ns is not None:
-                    self._keep(path, at_ns, entry)
+                    self._keep(_Kept(path, tail.owner, at_ns, entry))
 
     def facts(self, death: Death) -> list[Fact]:
         """What the logs say of one death."""
         self.look(())
         found = []
-        for path, at_ns, entry in self._entries.get(death.process.pid, ()):
-            if death.alive_ns - _BEFORE_NS <= at_ns <= death.died_ns + _AFTER_NS:
+        for path, owner, at_ns, entry in self._entries.get(death.process.pid, ()):
+            near = death.alive_ns - _BEFORE_NS <= at_ns <= death.died_ns + _AFTER_NS
+            if near and _may_tell(owner, death):
                 text = "\n".join(entry.lines)[:TEXT_LIMIT]
                 data = {**entry.data, "log": path}
                 found.append(Fact(entry.kind, Source.SERVER_LOG, at_ns, text, data))
@@ -80,11 +92,20 @@ class Logs:
             self._readings[path] = reading
         return lines or ([], False)
 
-    def _keep(self, path: str, at_ns: int, entry: Entry) -> None:
+    def _keep(self, one: _Kept) -> None:
         # Two entries of the same second are two facts.
         self._count += 1
-        kept = self._entries.setdefault(entry.pid, deque(maxlen=_ENTRIES))
-        kept.append((path, at_ns + self._count % 1_000_000, entry))
-        self._entries.move_to_end(entry.pid)
+        kept = self._entries.setdefault(one.entry.pid, deque(maxlen=_ENTRIES))
+        kept.append(one._replace(at_ns=one.at_ns + self._count % 1_000_000))
+        self._entries.move_to_end(one.entry.pid)
         if len(self._entries) > _PROCESSES:
             self._entries.popitem(last=False)
+
+
+def _may_tell(owner: int, death: Death) -> bool:
+    """Whether a log of the user ``owner`` may speak of a process, and that process's user may read
+    it: whose process it is, is sure only where it was seen alive or its user is root."""
+    trusted = (0, os.geteuid())
+    if owner in trusted:
+        return death.is_proven or death.process.owner in trusted
+    return death.process.owner in (None, 0, owner)

@@ -72,7 +72,7 @@ class ProcessEvents:
 
     def facts(self, death: Death) -> list[Fact]:
         """The exit status, where the end was seen."""
-        if death.pid is None:
+        if death.pid is None or not death.is_proven:
             return []
         self.look(())
         for end in self._ends:

@@ -21,6 +21,8 @@ class Tail:
         self._offset = 0
         self._rest = b""
         self._seen = False
+        #: The user to whom the file belongs that was read last.
+        self.owner = 0
 
     def lines(self) -> tuple[list[bytes], bool]:
         """The whole lines added since the last call, and whether they may be older than that.
@@ -62,6 +64,7 @@ class Tail:
         if not stat.S_ISREG(found.st_mode):
             os.close(fd)
             return
+        self.owner = found.st_uid
         # A file that takes the place of one that was followed is new from its start.
         self._fd, self._offset = fd, 0 if self._seen else max(found.st_size - _BACKLOG, 0)
         self._rest = b""

@@ -183,3 +183,14 @@ def test_no_line_of_the_log_does_harm(lines: list[str]) -> None:
     for line in lines:
         parser.take(line, 0)
     assert len(parser.kills) <= len(lines)
+
+
+@pytest.mark.parametrize(("uid", "facts"), [(60_001, 1), (60_002, 0)])
+def test_a_kill_that_the_kernel_lays_to_another_user_is_none_of_a_process_nobody_saw(
+    tmp_path: Path, uid: int, facts: int
+) -> None:
+    line = IN_A_CGROUP[-1].partition("shmem-rss")[0] + f"shmem-rss:0kB, UID:{uid} pgtables:4kB"
+    log = kernel_log(tmp_path, line)
+    unseen = death(10788)._replace(process=PROCESS._replace(owner=60_001), is_proven=False)
+    assert len(log.facts(unseen)) == facts
+    assert len(log.facts(unseen._replace(is_proven=True))) == 1
