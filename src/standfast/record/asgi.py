@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Coroutine
 from time import monotonic_ns, time_ns
 from typing import Any, Callable, Optional
 from urllib.parse import quote
+from weakref import ref
 
 from ..journal.format import EVENT_STREAM, UNKNOWN, WEBSOCKET
 from ..journal.writer import BEGIN_KIND
@@ -140,7 +141,7 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, kind: int, slot:
             fields = scope_texts(scope, headers, channel.masker)
         if len(fields) > channel.plain_up_to:
             fields, kind = channel.bounded(fields, kind)
-        _set_current(request)
+        _set_current(ref(request))
         if channel.cpu_time:
             request.turn = channel.cpu.begin()
         request.begun_ns = begun = monotonic_ns()
@@ -161,7 +162,7 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, kind: int, slot:
 class _Request(Request):
     """One request or WebSocket on its way."""
 
-    __slots__ = ("server_send",)
+    __slots__ = ("__weakref__", "server_send")
 
     server_send: Send
 

@@ -11,7 +11,7 @@ import traceback
 from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any, Callable, Optional
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 from ..journal.format import ABORTED, CANCELLED, CUT_MARK, ERROR_LIMIT
 
@@ -47,8 +47,10 @@ class Noted:
 
 
 #: The request that the running task serves. Setting it costs more than a thread that serves one
-#: request at a time should pay: there the request is found on the stack, when it is needed.
-current: ContextVar[Optional[Noted]] = ContextVar("standfast_request", default=None)
+#: request at a time should pay: there the request is found on the stack, when it is needed. It is
+#: held weakly: a task that was started by a request keeps the context, for ever it may be, and with
+#: the request it would keep what the server has of it.
+current: ContextVar[Optional[ref[Noted]]] = ContextVar("standfast_request", default=None)
 
 #: The functions that call the application, each with the name of its variable for the request.
 calling: dict[CodeType, str] = {}
@@ -57,7 +59,8 @@ _DEEPEST = 1000
 
 def serving() -> Optional[Noted]:
     """The request that the calling code serves, or None."""
-    request = current.get()
+    held = current.get()
+    request = held() if held is not None else None
     if request is not None and request.seq:
         return request
     frame: Optional[FrameType] = sys._getframe(1)

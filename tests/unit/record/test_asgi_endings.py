@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -296,3 +298,24 @@ def test_what_the_application_awaits_is_what_the_server_gives(tmp_path: Path) ->
 
     Generous(tmp_path, app, [{"type": "http.request", "body": b"x"}]).run()
     assert got == [{"type": "http.request", "body": b"x"}, "drained"]
+
+
+def test_a_task_that_outlives_its_request_keeps_nothing_of_it(tmp_path: Path) -> None:
+    """Such as a pool of connections that the first request made: it keeps the request's context."""
+
+    async def exchange() -> None:
+        tasks = []
+
+        async def app(scope: Message, receive: Receive, send: Send) -> None:
+            tasks.append(asyncio.create_task(asyncio.sleep(60)))
+            await send(START)
+
+        served = Served(tmp_path, app)
+        await served.call()
+        of_the_server = weakref.ref(served)
+        del served
+        gc.collect()
+        assert of_the_server() is None
+        assert not tasks[0].done()
+
+    asyncio.run(exchange())
