@@ -195,6 +195,37 @@ def test_roots_watcher_makes_a_folder_in_which_every_user_may_record(open_place:
 
 
 @needs_root
+def test_every_user_may_record_there_where_root_added_an_account_before(open_place: Path) -> None:
+    places = _places(open_place / "var")
+    added = ["user", "add", "ada", "--admin", "--generate", *places[2:]]
+    subprocess.run([*STANDFAST, *added], check=True, timeout=60, capture_output=True)
+    subprocess.run([*STANDFAST, "watch", "--once", *places], check=True, timeout=60)
+    assert _as_nobody(lambda: str(_record(str(open_place / "var" / "journal")))) == "1"
+
+
+@needs_root
+def test_doctor_says_why_an_application_records_elsewhere(
+    open_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = open_place / "var" / "journal"
+    files.make_folder(str(journal), for_all=True)
+    monkeypatch.setattr(checkup, "SHARED_FOLDER", str(journal))
+    environ = {
+        "PYTHONPATH": str(Path(launch.__file__).parent / "hook" / "site"),
+        "STANDFAST_JOURNAL": str(open_place / "elsewhere"),
+        "STANDFAST_APP": "shop",
+    }
+    with subprocess.Popen(["sleep", "60"], user=NOBODY, env=environ) as application:
+        for mode, expected in ((0o700, checkup.FAILED), (0o711, checkup.OK)):
+            journal.parent.chmod(mode)
+            found = checkup.check(str(journal), str(open_place / "store.db"))
+            users = [one for one in found if one.words.startswith(f"{NOBODY} ")]
+            assert [one.state for one in users] == [expected], found
+            assert any("shop of nobody records into" in one.words for one in found)
+        application.kill()
+
+
+@needs_root
 def test_a_worker_of_another_user_tells_roots_run_that_it_loaded_its_application(
     open_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

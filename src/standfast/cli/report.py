@@ -251,20 +251,47 @@ def _print_logged(arguments: argparse.Namespace) -> None:
     found = logged(*_store(arguments))
     if found:
         print("\nLogged as errors in requests that did not fail:")
-        columns = [Column("times", number=True), Column("last"), Column("route", flexible=True)]
-        rows = [[f"{row.count:,}", moment(row.last_ns), row.template, row.place] for row in found]
-        print_table([*columns, Column("error", flexible=True)], rows)
+        several = _of_several(found)
+        columns = [
+            Column("times", number=True), Column("last"), *[Column("application")] * several,
+            Column("route", flexible=True), Column("error", flexible=True),
+        ]  # fmt: skip
+        rows = [
+            [
+                f"{row.count:,}",
+                moment(row.last_ns),
+                *_app(row) * several,
+                row.template,
+                row.place,
+            ]
+            for row in found
+        ]
+        print_table(columns, rows)
 
 
 def _print_closed(found: Sequence[Any], outcome: str) -> None:
     if outcome == "failed":
         _print_failed(found)
         return
+    several = _of_several(found)
     columns = [
-        Column("begun"), Column("took", number=True), Column("status"), Column("method"),
-        Column("request", flexible=True),
+        Column("begun"), *[Column("application")] * several, Column("took", number=True),
+        Column("status"), Column("method"), Column("request", flexible=True),
     ]  # fmt: skip
-    print_table(columns, [[*_cells(row), row.uri] for row in found])
+    rows = []
+    for row in found:
+        begun, *rest = _cells(row)
+        rows.append([begun, *_app(row) * several, *rest, row.uri])
+    print_table(columns, rows)
+
+
+def _of_several(found: Sequence[Any]) -> bool:
+    """Whether rows are of more than one application, so that each has to name its own."""
+    return len({row.app for row in found}) > 1
+
+
+def _app(row: Any) -> list[str]:
+    return [row.app[:20]]
 
 
 def _cells(row: Any) -> list[str]:
@@ -274,9 +301,11 @@ def _cells(row: Any) -> list[str]:
 
 def _print_failed(found: Sequence[Any]) -> None:
     """Each with its error on a line of its own: side by side they would leave no room for both."""
+    several = _of_several(found)
     for row in found:
         begun, took, status, method = map(harmless, _cells(row))
-        print(crop(f"{begun}  {status}  {took:>7}  {method} {harmless(row.uri)}", line_width()))
+        head = "  ".join([begun, *map(harmless, _app(row) * several), status, f"{took:>7}"])
+        print(crop(f"{head}  {method} {harmless(row.uri)}", line_width()))
         last = harmless((row.error or "").strip().rpartition("\n")[2])
         print(f"    {crop(last, line_width() - 4)}" if last else "    (no exception was recorded)")
 

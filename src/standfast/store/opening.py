@@ -105,8 +105,21 @@ def _address(url: str) -> URL:
         ) from None
 
 
+def _make_folder(folder: Path) -> None:
+    """Makes the store's folder, for this user alone, where it is not there.
+
+    Others may pass through root's, but not list it: the folder of the journals lies in it, and
+    applications of other users record there.
+    """
+    if folder.is_dir():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        folder.chmod(0o711)
+
+
 def _prepare_file(path: Path, create: bool) -> None:
-    """Makes the file and its folder, for its owner's eyes only: it holds personal data."""
+    """Makes the file, for its owner's eyes only: it holds personal data."""
     try:
         if not create:
             if not path.exists():
@@ -115,7 +128,7 @@ def _prepare_file(path: Path, create: bool) -> None:
                     " one with --store"
                 )
             return
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(path.parent)
         # A file that is there is not touched: to close it here would take away the locks that
         # this process holds on it through SQLite, and with them what others write next.
         with suppress(FileExistsError):

@@ -98,8 +98,9 @@ def closed(engine: Engine, outcome: str, wanted: Filter) -> Sequence[Row[Any]]:
 def logged(engine: Engine, wanted: Filter) -> Sequence[Row[Any]]:
     """Errors that were logged in requests that did not fail, by place, the latest first."""
     statement = (
-        select(logged_error, route.c.template)
+        select(logged_error, route.c.template, application.c.name.label("app"))
         .join(route, route.c.id == logged_error.c.route_id)
+        .join(application, application.c.id == route.c.application_id)
         .order_by(logged_error.c.last_ns.desc())
         .limit(wanted.limit)
     )

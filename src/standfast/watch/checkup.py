@@ -62,6 +62,9 @@ def check(journal: str, store: str, user: str | None = None) -> list[Finding]:
         here = [one for one in processes if _same(one.journal, journal)]
         if os.geteuid() == 0:
             uids |= {one.uid for one in here}
+            if _same(journal, SHARED_FOLDER):
+                # Who cannot reach it records elsewhere.
+                uids |= {one.uid for one in processes}
         recorder, at_work = _recorder(journal, here, store)
         findings += [
             *[_access(journal, uid) for uid in sorted(uids)],
@@ -139,7 +142,7 @@ def _elsewhere(processes: list[Started], here: list[Started], journal: str) -> l
     if not _same(journal, SHARED_FOLDER):
         return []
     others = {(one.app, one.uid, one.journal) for one in processes if one not in here}
-    advice = f"restart it once {journal} is there for it, or name its folder with --journal"
+    advice = f"restart it, so that it records into {journal}, or name its folder with --journal"
     return [
         Finding("recorder", ATTENTION, f"{app} of {_name(uid)} records into {folder}", advice)
         for app, uid, folder in sorted(others)[:_MOST_ASIDE]

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 #: What ``standfast run`` puts on PYTHONPATH, and nobody else.
 _HOOK = b"standfast/record/hook/site"
+#: A process that Python itself starts beside a server's workers, and that serves nothing.
+_HELPER = b"multiprocessing.resource_tracker"
 #: An environment is read up to here, in bytes.
 _READ_LIMIT = 128 * 1024
 
@@ -57,7 +59,7 @@ def _started() -> Iterator[Started]:
         try:
             with (folder / "environ").open("rb") as file:
                 environ = file.read(_READ_LIMIT)
-            if _HOOK not in environ:
+            if _HOOK not in environ or _HELPER in (folder / "cmdline").read_bytes():
                 continue
             variables = [one.partition("=") for one in os.fsdecode(environ).split("\0")]
             texts = {name: value for name, _, value in variables}

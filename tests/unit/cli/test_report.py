@@ -11,7 +11,7 @@ import pytest
 
 from standfast.cli.main import main
 from standfast.cli.tables import crop, duration, harmless, moment
-from standfast.journal.format import RUNNING
+from standfast.journal.format import LOGGED, RUNNING
 from standfast.store import writing
 from standfast.store.tables import worker
 from tests.unit.watch.journals import SECOND, START_NS, House, dead, living
@@ -107,6 +107,23 @@ def test_an_error_has_the_line_for_itself(house: House, report: Report) -> None:
     first, second = report("errors").splitlines()
     assert "500" in first and "/orders/" in first
     assert second.strip().encode() == error.partition(b"\n")[2]
+
+
+def test_where_there_are_several_applications_each_row_names_its_own(
+    house: House, report: Report
+) -> None:
+    shop, blog = house.journal(living("shop")), house.journal(living("blog"))
+    for journal in (shop, blog):
+        journal.request("/slow/1", duration_s=2.5)
+        journal.request("/bad/1", 500, error=b"ValueError: no")
+        journal.request("/logged", error=b"warned", flags=LOGGED)
+    house.drain()
+    for what, of_both in (("slow", 2), ("errors", 4)):
+        told = report(what)
+        assert (told.count("  shop  "), told.count("  blog  ")) == (of_both / 2, of_both / 2), told
+        assert all(len(line) <= 80 for line in told.splitlines())
+        assert "blog" not in report(what, "--app", "shop")
+        assert "shop" not in report(what, "--app", "shop")
 
 
 def test_what_is_in_flight_needs_no_store(house: House, report: Report) -> None:

@@ -142,7 +142,7 @@ def test_nobody_else_may_read_a_store(tmp_path: Path) -> None:
         connection.execute(application.insert().values(name="shop"))
         for file in path.parent.iterdir():
             assert file.stat().st_mode & 0o077 == 0, file.name
-    assert path.parent.stat().st_mode & 0o077 == 0
+    assert path.parent.stat().st_mode & 0o066 == 0
 
 
 def test_sqlite_checks_foreign_keys_and_keeps_a_log(tmp_path: Path) -> None:
