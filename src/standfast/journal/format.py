@@ -350,13 +350,18 @@ def unpack_end(body: bytes, flags: int) -> End | None:
         None if cpu == UNKNOWN else cpu,
         None if sent == UNKNOWN else sent,
         status or None,
-        _decode(body[END_FIXED.size :]),
+        unpack_error(body[END_FIXED.size :]),
         bool(flags & CUT),
         bool(flags & RUNNING),
         bool(flags & ABORTED),
         bool(flags & CANCELLED),
         bool(flags & LOGGED),
     )
+
+
+def unpack_error(data: bytes) -> str:
+    """The text of an error, which is all that follows the fixed part of an end record."""
+    return _decode(data)
 
 
 def unpack_progress(body: bytes) -> Progress | None:

@@ -319,4 +319,5 @@ rollup_day = _rollup("rollup_day", "day")
 
 def texts_of(raw: bytes) -> list[str]:
     """The six texts in ``raw``: client, method, URI, host, forwarded-for, user agent."""
-    return [text.replace("\0", "\\0") for text in split_fields(raw)]
+    *texts, last = split_fields(raw)
+    return [*texts, last.replace("\0", "\\0")]

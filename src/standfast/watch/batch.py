@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select
 
 from standfast.journal.format import (
     BEGIN,
     BEGIN_FIXED,
-    CUT,
     END,
     END_FIXED,
-    EVENT_STREAM,
     EXIT,
     OPTIONS,
     PROGRESS,
     ROUTE,
     RUNNING,
     SIGNAL,
-    WEBSOCKET,
     End,
     Exit,
     Options,
@@ -46,30 +43,29 @@ from standfast.store.dialect import insert_many
 from standfast.store.evidence import Fact, add_facts
 from standfast.store.period import MINUTE_NS
 from standfast.store.places import place
-from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request, texts_of
+from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request
 
 from . import crowd
-from .bounds import CLOCK_NS, MOST, clock_ns
+from .bounds import CLOCK_NS, DURATION_NS, MOST, clock_ns
 from .folding import fold_numbers
 from .logged import LoggedErrors
 from .outcome import Row, close
-from .proxies import Proxies
-from .rollups import Rollups
-from .routes import Routes
+from .rollups import Rollups, Sample
+from .rows import COLUMNS, PLAIN, PLAIN_FAILED, TEXTS, path_of, plain_row, row_of
+from .source import Source
 
 _BEGIN_SIZE = BEGIN_FIXED.size
 _END_SIZE = END_FIXED.size
 #: The start of a begin record: sequence and wall clock.
 _unpack_begin = struct.Struct("<Qq").unpack_from
-_unpack_end = END_FIXED.unpack
+_unpack_end = END_FIXED.unpack_from
 #: How many requests one statement asks for.
 _CHUNK = 500
 #: Of so many requests of a worker it is remembered when they last sent something.
 _MOST_PROGRESS = 10_000
-_TEXTS = ("client", "method", "uri", "host", "forwarded_for", "user_agent")
-_COLUMNS = tuple(column.name for column in request.c if column.name != "id")
 _ORDINARY = tuple(column.name for column in ordinary_request.c if column.name != "id")
-_values = itemgetter(*_COLUMNS)
+_values = itemgetter(*COLUMNS)
+_ROUTE, _BEGUN = PLAIN.index("route_id"), PLAIN.index("begun_ns")
 #: The same error comes again and again.
 _place = lru_cache(256)(place)
 _CLOSING = (
@@ -84,30 +80,6 @@ _CLOSING = (
     "aborted",
     "outcome",
 )
-
-
-@dataclass
-class Source:
-    """What a batch needs to know of the worker whose records it takes.
-
-    ``open`` has the requests that began within this batch and have not closed, ``kept_open`` is
-    about how many of earlier batches have rows, ``left_out`` how many have none (see ``crowd``).
-    ``progress`` has the ages at which requests last had sent a part of their response, in
-    nanoseconds: those that did so last, at the end.
-    """
-
-    worker_id: int
-    application_id: int
-    http: Routes
-    websocket: Routes
-    slow_ns: int
-    last_seen_ns: int
-    kept_open: int = 0
-    left_out: int = 0
-    open: dict[int, tuple[int, int, bytes]] = field(default_factory=dict)
-    progress: dict[int, int] = field(default_factory=dict)
-    #: None where no proxy is trusted, and so every peer is the client.
-    proxies: Proxies | None = None
 
 
 class Batch:
@@ -127,6 +99,9 @@ class Batch:
         self._sources: dict[int, Source] = {}
         self._ordinary: list[tuple[int, int, int, int, int, int | None, bytearray]] = []
         self._kept: list[Row] = []
+        #: Plain requests, as tuples: see ``rows.plain_row``.
+        self._slow: list[tuple[object, ...]] = []
+        self._failed: list[tuple[object, ...]] = []
         #: In this batch begun and partly closed: complete responses whose code runs on.
         self._held: dict[tuple[int, int], Row] = {}
         #: Ends of requests that began in an earlier batch.
@@ -161,14 +136,23 @@ class Batch:
                     begun_ns = clock_ns(begun_ns)
                 opened[seq] = (begun_ns, flags, body)
             elif kind == END:
-                if flags & ~RUNNING or len(body) != _END_SIZE:
+                size = len(body)
+                if flags & ~RUNNING or size < _END_SIZE:
                     self._close_both(source, answered, flags, body)
                     continue
                 end = _unpack_end(body)
                 seq, duration_ns, cpu_ns, sent, status = end
                 begin = opened.get(seq)
-                if begin is None or begin[1] or duration_ns >= slow_ns or status >= 500:
+                if begin is None or begin[1]:
                     self._close_both(source, answered, flags, body)
+                    continue
+                if size != _END_SIZE or duration_ns >= slow_ns or status >= 500:
+                    if flags or seq in answered or duration_ns > DURATION_NS:
+                        self._close_both(source, answered, flags, body)
+                        continue
+                    wall_ns, _, begin_body = opened.pop(seq)
+                    ended_ns = wall_ns + duration_ns
+                    self._keep(plain_row(source, wall_ns, begin_body, end, body[_END_SIZE:]), end)
                     continue
                 if flags and seq not in answered:
                     # Nearly always one of the next records closes it.
@@ -185,7 +169,7 @@ class Batch:
                     end = (seq, duration_ns, cpu_ns, sent, status)
                 del opened[seq]
                 raw = begin_body[_BEGIN_SIZE:]
-                path = _path(raw)
+                path = path_of(raw)
                 route = known.get(path) or known.get(fold_numbers(path))
                 route = route or number(path, found=status != 404)
                 key = (route, wall_ns // MINUTE_NS)
@@ -204,12 +188,19 @@ class Batch:
             self._close(source, RUNNING, body)
         source.last_seen_ns = max(source.last_seen_ns, clock_ns(begun_ns), clock_ns(ended_ns))
 
+    def _keep(self, row: tuple[Any, ...], end: Sample) -> None:
+        """Takes in a row of ``plain_row``."""
+        failed = len(row) > len(PLAIN)
+        (self._failed if failed else self._slow).append(row)
+        key = (row[_ROUTE], row[_BEGUN] // MINUTE_NS)
+        self.rollups.keep(key, end, FAILED if failed else SLOW)
+
     def seal(self) -> None:
         """Makes rows of what is still open; before the transaction, as routes have their own."""
         for source in self._sources.values():
             kept, left_out = crowd.chosen(source.open.items(), source.kept_open)
             for seq, begin in kept:
-                self._kept.append(_row(source, seq, *begin))
+                self._kept.append(row_of(source, seq, *begin))
             source.kept_open += len(kept)
             source.left_out += left_out
             source.open.clear()
@@ -224,14 +215,16 @@ class Batch:
             add_facts(connection, worker_id, [fact])
         # A hostile journal may begin the same request twice; the first one counts.
         kept = [_values(row) for row in self._kept]
-        insert_many(connection, request, _COLUMNS, kept)
+        insert_many(connection, request, COLUMNS, kept)
+        insert_many(connection, request, PLAIN, self._slow)
+        insert_many(connection, request, PLAIN_FAILED, self._failed)
         for source in self._sources.values():
             if source.kept_open > crowd.MOST_OPEN:
                 source.left_out += crowd.thin_out(connection, source.worker_id)
                 source.kept_open = crowd.count_open(connection, source.worker_id)
         self._store_progress(connection)
         insert_many(connection, ordinary_request, _ORDINARY, self._ordinary)
-        self.closed += len(self._ordinary)
+        self.closed += len(self._ordinary) + len(self._slow) + len(self._failed)
 
     def _hear(self, source: Source, kind: int, flags: int, body: bytes) -> None:
         """Takes in any other record: that a response is on its way, what a master says, or a type
@@ -318,7 +311,7 @@ class Batch:
             return
         begin = source.open.pop(end.seq, None)
         if begin is not None:
-            row = _row(source, end.seq, *begin, status=end.status)
+            row = row_of(source, end.seq, *begin, status=end.status)
         elif (source.worker_id, end.seq) in self._held:
             row = self._held.pop((source.worker_id, end.seq))
         else:
@@ -352,7 +345,7 @@ class Batch:
         else:
             if row["error"] and end.logged:
                 self.logged.add(row["route_id"], row["begun_ns"], row["error"])
-            raw = bytearray("\0".join([row[name] for name in _TEXTS]).encode())
+            raw = bytearray("\0".join([row[name] for name in TEXTS]).encode())
             self._ordinary.append(
                 (
                     row["begun_ns"],
@@ -402,48 +395,3 @@ class Batch:
             )
         if ordinary:
             connection.execute(delete(request).where(request.c.id.in_(ordinary)))
-
-
-def _path(raw: bytes) -> bytes:
-    """The path, without its query, in the texts of a begin record."""
-    fields = raw.split(b"\0", 3)
-    return fields[2].partition(b"?")[0] if len(fields) > 2 else b""
-
-
-def _row(
-    source: Source, seq: int, begun_ns: int, flags: int, body: bytes, status: int | None = None
-) -> Row:
-    """The row of a request that has begun; ``status`` is what it will end with, if known."""
-    raw = body[_BEGIN_SIZE:]
-    websocket = bool(flags & WEBSOCKET)
-    routes = source.websocket if websocket else source.http
-    path = _path(raw)
-    # As for ordinary requests: most paths need no more folding than of numbers, which is cheap.
-    route = routes.known.get(path) or routes.known.get(fold_numbers(path))
-    thread = BEGIN_FIXED.unpack_from(body)[3]
-    texts = dict(zip(_TEXTS, texts_of(raw), strict=True))
-    peer = texts["client"]
-    if source.proxies is not None:
-        texts["client"] = source.proxies.client(peer, texts["forwarded_for"])
-    return {
-        "application_id": source.application_id,
-        "worker_id": source.worker_id,
-        "seq": seq,
-        "route_id": route or routes.number(path, found=status != 404),
-        "incident_id": None,
-        "outcome": OPEN,
-        "begun_ns": begun_ns,
-        "duration_ns": None,
-        "background_ns": None,
-        "cpu_ns": None,
-        "status": None,
-        "sent": None,
-        "kind": "websocket" if websocket else "stream" if flags & EVENT_STREAM else "http",
-        **texts,
-        "peer": peer if texts["client"] != peer else None,
-        "thread": thread & MOST,
-        "error": None,
-        "place": None,
-        "cut": bool(flags & CUT),
-        "aborted": False,
-    }

@@ -11,7 +11,6 @@ from standfast.journal.reader import SegmentReader
 from standfast.store import writing
 from standfast.store.tables import NAME_LIMIT, application, worker
 
-from .batch import Source
 from .bounds import clock_ns
 from .crowd import count_open
 from .folder import WorkerFiles, open_segment
@@ -19,6 +18,7 @@ from .liveness import Process
 from .masters import apply_pending
 from .routes import Routes
 from .settings import Settings
+from .source import Source
 from .workers import Worker
 
 

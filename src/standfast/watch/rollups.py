@@ -38,7 +38,7 @@ class Rollups:
 
     def __init__(self) -> None:
         self.samples: dict[tuple[int, int], list[Sample]] = {}
-        self.kept: dict[tuple[Key, str], int] = {}
+        self.kept: dict[tuple[tuple[int, int], str], int] = {}
 
     def add(
         self,
@@ -50,12 +50,18 @@ class Rollups:
         outcome: str,
     ) -> None:
         """Counts one request."""
-        key = Key(route_id, begun_ns // MINUTE_NS)
+        key = (route_id, begun_ns // MINUTE_NS)
         cpu = UNKNOWN if cpu_ns is None else cpu_ns
         sample = (0, duration_ns, cpu, UNKNOWN if sent is None else sent, 0)
-        self.samples.setdefault(key, []).append(sample)
         if outcome in (SLOW, FAILED):
-            self.kept[key, outcome] = self.kept.get((key, outcome), 0) + 1
+            self.keep(key, sample, outcome)
+        else:
+            self.samples.setdefault(key, []).append(sample)
+
+    def keep(self, key: tuple[int, int], sample: Sample, outcome: str) -> None:
+        """Counts one request that is slow or has failed, by its route and its minute."""
+        self.samples.setdefault(key, []).append(sample)
+        self.kept[key, outcome] = self.kept.get((key, outcome), 0) + 1
 
     def store(self, connection: Connection) -> None:
         """Merges everything into the tables and forgets it."""

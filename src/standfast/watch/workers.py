@@ -14,10 +14,10 @@ from standfast.errors import StandfastError
 from standfast.journal.reader import Record, SegmentReader
 from standfast.store.tables import OPEN, request, worker
 
-from .batch import Source
 from .bounds import MOST
 from .folder import WorkerFiles, delete, open_segment
 from .liveness import Process
+from .source import Source
 
 #: Columns of ``worker`` that change as its journal is read.
 _PROGRESS = ("last_seen_ns", "lost", "read_segment", "read_offset", "damaged", "damaged_bytes")

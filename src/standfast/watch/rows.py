@@ -1,0 +1,129 @@
+"""Rows of requests that are kept whole.
+
+What is plain, begun and ended without anything between, becomes a row at once, as a tuple; all else
+is a dictionary that is filled in as the records come (see ``outcome``).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from standfast.journal.format import (
+    BEGIN_FIXED,
+    CUT,
+    EVENT_STREAM,
+    UNKNOWN,
+    WEBSOCKET,
+    unpack_error,
+)
+from standfast.store.places import place
+from standfast.store.tables import FAILED, OPEN, SLOW, request, texts_of
+
+from .bounds import DURATION_NS, MOST
+from .folding import fold_numbers
+from .outcome import Row
+from .rollups import Sample
+from .routes import Routes
+from .source import Source
+
+TEXTS = ("client", "method", "uri", "host", "forwarded_for", "user_agent")
+COLUMNS = tuple(column.name for column in request.c if column.name != "id")
+#: What a plain request has values for, without an error and with one; what is left out is NULL or
+#: false. SQLite's driver takes five times as long over a None or a bool as over a number.
+PLAIN = (
+    *("application_id", "worker_id", "route_id", "seq", "outcome", "kind", "begun_ns"),
+    *("duration_ns", "cpu_ns", "status", "sent", "thread", "cut", "peer", *TEXTS),
+)
+PLAIN_FAILED = (*PLAIN, "error", "place")
+
+
+def path_of(raw: bytes) -> bytes:
+    """The path, without its query, in the texts of a begin record."""
+    fields = raw.split(b"\0", 3)
+    return fields[2].partition(b"?")[0] if len(fields) > 2 else b""
+
+
+def row_of(
+    source: Source, seq: int, begun_ns: int, flags: int, body: bytes, status: int | None = None
+) -> Row:
+    """The row of a request that has begun; ``status`` is what it will end with, if known."""
+    raw = body[BEGIN_FIXED.size :]
+    websocket = bool(flags & WEBSOCKET)
+    routes = source.websocket if websocket else source.http
+    peer, texts = _texts(source, raw)
+    return {
+        "application_id": source.application_id,
+        "worker_id": source.worker_id,
+        "seq": seq,
+        "route_id": _route(routes, path_of(raw), status),
+        "incident_id": None,
+        "outcome": OPEN,
+        "begun_ns": begun_ns,
+        "duration_ns": None,
+        "background_ns": None,
+        "cpu_ns": None,
+        "status": None,
+        "sent": None,
+        "kind": "websocket" if websocket else "stream" if flags & EVENT_STREAM else "http",
+        **dict(zip(TEXTS, texts, strict=True)),
+        "peer": peer,
+        "thread": BEGIN_FIXED.unpack_from(body)[3] & MOST,
+        "error": None,
+        "place": None,
+        "cut": bool(flags & CUT),
+        "aborted": False,
+    }
+
+
+def plain_row(
+    source: Source, begun_ns: int, begin: bytes, end: Sample, error: bytes
+) -> tuple[object, ...]:
+    """The row of a plain request that is slow, or has failed: by its status, or with ``error``.
+
+    The values of ``PLAIN``, or of ``PLAIN_FAILED``.
+    """
+    seq, duration_ns, cpu_ns, sent, status = end
+    raw = begin[BEGIN_FIXED.size :]
+    failed = status >= 500 or error
+    peer, texts = _texts(source, raw)
+    row = (
+        source.application_id,
+        source.worker_id,
+        _route(source.http, path_of(raw), status),
+        seq,
+        FAILED if failed else SLOW,
+        "http",
+        begun_ns,
+        duration_ns,
+        None if cpu_ns == UNKNOWN else min(cpu_ns, DURATION_NS),
+        status or None,
+        None if sent == UNKNOWN else min(sent, MOST),
+        BEGIN_FIXED.unpack_from(begin)[3] & MOST,
+        0,
+        peer,
+        *texts,
+    )
+    return row + _error(error) if failed else row
+
+
+@lru_cache(256)
+def _error(raw: bytes) -> tuple[str | None, str | None]:
+    """The text of an error and its place. The same error comes again and again."""
+    text = unpack_error(raw).replace("\0", "\\0")
+    return (text, place(text)) if text else (None, None)
+
+
+def _route(routes: Routes, path: bytes, status: int | None) -> int:
+    # As for ordinary requests: most paths need no more folding than of numbers, which is cheap.
+    route = routes.known.get(path) or routes.known.get(fold_numbers(path))
+    return route or routes.number(path, found=status != 404)
+
+
+def _texts(source: Source, raw: bytes) -> tuple[str | None, list[str]]:
+    """The peer, where that is a proxy and not the client, and the six texts."""
+    texts = texts_of(raw)
+    if source.proxies is None:
+        return None, texts
+    peer, forwarded_for = texts[0], texts[4]
+    texts[0] = source.proxies.client(peer, forwarded_for)
+    return (peer if texts[0] != peer else None), texts
