@@ -313,6 +313,16 @@ def test_a_lock_whose_file_a_cleaner_removed_is_taken_again(house: House) -> Non
             is_ours()
 
 
+def test_a_link_that_another_user_made_leads_no_journal_into_another_folder(house: House) -> None:
+    """At its limit an application would make the journals of the other one give way."""
+    first = run_as(TENANT, _WRITE, house.folder, "shop", 0)
+    assert first.split()[1] != "0"
+    before = sorted((house.folder / "shop").iterdir())
+    run_as(OTHER, "os.symlink(sys.argv[1], sys.argv[2])", house.folder / "shop", house.folder / "b")
+    assert run_as(TENANT, _WRITE, house.folder, "b", 0).split()[1] == "0", "it goes unrecorded"
+    assert sorted((house.folder / "shop").iterdir()) == before
+
+
 def test_a_folder_that_another_user_made_first_is_noticed(house: House) -> None:
     squat = "import os, sys; os.mkdir(sys.argv[1]); os.chmod(sys.argv[1], 0o777)"
     run_as(OTHER, squat, app_folder(str(house.folder), "shop"))

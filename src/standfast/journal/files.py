@@ -59,6 +59,17 @@ def app_folder(journal: str, app: str) -> str:
     return os.path.join(journal, "_" + name[1:] if name.startswith(".") else name)
 
 
+def make_app_folder(folder: str) -> None:
+    """Makes the folder of an application, where it is not there, for this user alone.
+
+    Raises OSError, also where it is a symbolic link: in a folder for several users anybody may have
+    made that, and one application's journals would lie, and give way, among another's.
+    """
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    if stat.S_ISLNK(os.lstat(folder).st_mode):
+        raise OSError(errno.ENOTDIR, "an application's folder must be no symbolic link", folder)
+
+
 def uid_of(identity: Identity) -> str:
     """The name of the worker's files."""
     return worker_uid(identity.host, identity.boot_id, identity.pid, identity.start_ticks)
@@ -97,7 +108,7 @@ def create(folder: str, name: str, head: bytes, size: int) -> int:
     are reserved, so that a full disk is met here and not as a SIGBUS in the application.
     Raises OSError, and leaves nothing behind, where the folder or the disk refuses.
     """
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    make_app_folder(folder)
     path = os.path.join(folder, name)
     draft = os.path.join(folder, f".{name}.new")
     flags = (

@@ -85,7 +85,7 @@ class Room:
 
         How many recorded requests were given up for it. Raises OSError where too little can be.
         """
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        files.make_app_folder(self._folder)
         limit = self._limit or default_limit(self._folder)
         taken, segments = self._look()
         given_up = 0

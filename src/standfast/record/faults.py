@@ -12,6 +12,7 @@ import os
 from errno import EMFILE, ENFILE, ENOMEM
 from typing import Optional
 
+from ..journal.files import make_app_folder
 from ..journal.identity import refuse_if_short
 
 #: What a process meets that has used up its descriptors or its memory.
@@ -37,7 +38,7 @@ class FaultFile:
         if faulthandler.is_enabled() and not inherited:
             return
         try:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            make_app_folder(os.path.dirname(path))
             fd = os.open(path, _FLAGS, 0o600)
         except OSError as error:
             if error.errno in SHORT:

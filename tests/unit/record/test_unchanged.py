@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -286,17 +288,68 @@ def test_what_an_asgi_application_returns_is_the_servers_to_complain_of(tmp_path
     assert asyncio.run(one.app(make_scope(), one.receive, one.send)) == 7
 
 
-def test_what_a_signal_handler_raises_passes_the_guard_and_all_else_does_not() -> None:
-    def handler(number: int, frame: Any) -> None:
-        raise SystemExit(1)
+class Handler:
+    """What an application may have as its handler of a signal."""
 
+    def __init__(self, kind: type[BaseException]) -> None:
+        self.kind = kind
+
+    def __call__(self, number: int, frame: Any) -> None:
+        raise self.kind("of the handler")
+
+    def method(self, number: int, frame: Any) -> None:
+        raise self.kind("of the handler")
+
+
+def raising(kind: type[BaseException], number: int, frame: Any) -> None:
+    raise kind("of the handler")
+
+
+@pytest.mark.parametrize("kind", [SystemExit, TimeoutError])
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda kind: lambda *arguments: raising(kind, *arguments),
+        lambda kind: partial(raising, kind),
+        Handler,
+        lambda kind: Handler(kind).method,
+    ],
+)
+def test_what_a_signal_handler_raises_passes_the_guard_and_all_else_does_not(
+    made: Callable[[type[BaseException]], Any], kind: type[BaseException]
+) -> None:
     def raises() -> None:
-        raise SystemExit(2)
+        raise kind("of ours")
 
-    before = signal.signal(signal.SIGUSR2, handler)
+    before = signal.signal(signal.SIGUSR2, made(kind))
     try:
-        with pytest.raises(SystemExit, match="1"):
+        with pytest.raises(kind, match="of the handler"):
             safely(signal.raise_signal, signal.SIGUSR2)
         assert safely(raises, default="guarded") == "guarded"
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_time_out_of_the_application_that_strikes_while_we_look_is_not_lost(
+    tmp_path: Path,
+) -> None:
+    class Slow:
+        def __str__(self) -> str:
+            signal.raise_signal(signal.SIGUSR2)
+            return "slow"
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        # Nobody but us reads the text of it.
+        with pytest.raises(TimeoutError):
+            logger.error(Slow())
+        return [b"timed out"]
+
+    logger = logging.getLogger("test of time-outs")
+    logger.propagate = False
+    logger.addHandler(logging.NullHandler())
+    before = signal.signal(signal.SIGUSR2, partial(raising, TimeoutError))
+    try:
+        assert Served(tmp_path, app).whole() == b"timed out"
     finally:
         signal.signal(signal.SIGUSR2, before)
