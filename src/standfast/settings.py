@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from standfast.errors import UsageError
 from standfast.journal.files import default_folder
+from standfast.journal.format import SEGMENT_SIZE
 from standfast.journal.limit import parse_size
 
 FILE = "standfast.toml"
@@ -128,7 +129,10 @@ def _address(value: Any) -> str:
 def _size(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         value = ""
-    return str(parse_size(str(value)))
+    size = parse_size(str(value))
+    if size < SEGMENT_SIZE:
+        raise ValueError("at least 4M, which is one file of a worker")
+    return str(size)
 
 
 def _yes_or_no(value: Any) -> bool:

@@ -53,6 +53,16 @@ def test_the_demo_leaves_the_dashboard_running_and_the_password_on_screen(
     assert "GET /label/{int}" in page.text
 
 
+def test_the_commands_that_the_demo_names_run_as_they_are_written(
+    demo: tuple[str, list[str]],
+) -> None:
+    named = demo[0].partition("Try next")[2].replace("\\\n", " ").splitlines()[1:4]
+    assert len(named) == 3
+    for command in (named[0], named[2]):
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) in ((0, ""), (1, "")), command
+
+
 def test_for_scripts_the_demo_leaves_nothing_running() -> None:
     done = _run("demo", "--seconds", "2", "--no-serve")
     # In two seconds a worker may die or not.

@@ -137,10 +137,16 @@ def test_the_logs_of_servers_count_from_where_the_file_lies(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("size", "bytes_"), [("500M", 500 * 1024**2), ("2g", 2 * 1024**3), ("65536", 65536)]
+    ("size", "bytes_"), [("500M", 500 * 1024**2), ("2g", 2 * 1024**3), ("8388608", 8388608)]
 )
 def test_the_limit_of_the_journals_is_a_size_as_systemd_writes_it(size: str, bytes_: int) -> None:
     assert load({}, environ={"STANDFAST_JOURNAL_LIMIT": size}).journal_limit == str(bytes_)
+
+
+@pytest.mark.parametrize("size", ["5", "1M"])
+def test_a_limit_within_which_nothing_could_be_recorded_is_refused(size: str) -> None:
+    with pytest.raises(UsageError, match="should be at least 4M"):
+        load({}, None, {"STANDFAST_JOURNAL_LIMIT": size})
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "2 gigabytes", "1.5G", "²", "many"])

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from standfast.demo.customers import Customers
-from standfast.demo.stage import STANDFAST, free_port, open_shop, start_dashboard
+from standfast.demo.stage import STANDFAST, free_port, open_shop, start_dashboard, typed
 from standfast.errors import StandfastError, UsageError
 
 #: How long the dashboard stays, in seconds.
@@ -42,7 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.seconds <= 600:
         raise UsageError("--seconds should be from 1 to 600.")
     if find_spec("flask") is None or find_spec("gunicorn") is None:
-        raise StandfastError("the demo needs more: pip install 'standfast[demo]'")
+        raise StandfastError(
+            "the demo needs Flask and gunicorn: run `make demo` in a checkout, or install"
+            " standfast[demo]"
+        )
     folder = Path(tempfile.mkdtemp(prefix="standfast-demo-"))
     port = free_port()
     print("A small shop (Flask, SQLite) opens behind gunicorn: 3 workers of 4 threads.")
@@ -74,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     print("\nTry next, on what the demo left behind:")
     for command in ("report incident 1", "report verdict --html verdict.html", "report slow"):
         print(
-            f"  standfast {command} \\\n    "
+            f"  {typed()} {command} \\\n    "
             + " ".join(places[:2])
             + " \\\n    "
             + " ".join(places[2:])

@@ -32,6 +32,12 @@ _EXTRAS = {
     "cryptography": "cluster",
     "flask": "demo",
 }
+#: Where README.md shows how to install each.
+_SHOWN = {
+    "server": "On your own application",
+    "cluster": "One site on several servers",
+    "demo": "Try it",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _complain(
             f"this command needs more than the recorder: install standfast[{extra}], as README.md"
-            " shows under 'On your own application'",
+            f" shows under '{_SHOWN[extra]}'",
             2,
         )
     except UsageError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +21,18 @@ SHOP_FOLDER = Path(__file__).parent / "shop"
 #: Where the dashboard is looked for first.
 _USUAL_PORT = 8400
 STANDFAST = (sys.executable, "-m", "standfast")
+
+
+def typed() -> str:
+    """What to type for this standfast: its name where the shell finds it, else its path."""
+    script = Path(sys.executable).with_name("standfast")
+    found = shutil.which("standfast")
+    if found is not None and Path(found).resolve() == script.resolve():
+        return "standfast"
+    if not script.is_file():
+        return shlex.join(STANDFAST)
+    here = Path.cwd()
+    return shlex.quote(str(script.relative_to(here) if script.is_relative_to(here) else script))
 
 
 def free_port() -> int:

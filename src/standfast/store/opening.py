@@ -44,9 +44,14 @@ def open_store(url: str, *, create: bool = True, update: bool = True) -> Engine:
         _prepare_file(Path(path), create)
     try:
         engine = create_engine(address)
-    except (NoSuchModuleError, ImportError) as error:
+    except NoSuchModuleError:
         raise StandfastError(
-            f"store {shown}: no driver for this kind of database: {error}"
+            f"store {shown}: not a database that standfast knows; it knows SQLite, mysql:// and"
+            " postgresql://"
+        ) from None
+    except ImportError as error:
+        raise StandfastError(
+            f"store {shown}: its driver is missing; `pip install {error.name}` beside standfast"
         ) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)

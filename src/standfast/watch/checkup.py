@@ -209,7 +209,7 @@ def _recorder(journal: str, here: list[Started], store: str) -> tuple[list[Findi
         advice = "start the server with `standfast run -- CMD` and send it a request"
         findings.append(Finding("recorder", ATTENTION, "no worker is recorded now", advice))
     if lost:
-        advice = "look at space and permissions above; the application ran on"
+        advice = "look at space, permissions, the watcher and journal_limit; the application ran on"
         findings.append(
             Finding("unrecorded", ATTENTION, f"{lost:,} requests of one worker", advice)
         )

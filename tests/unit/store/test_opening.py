@@ -297,3 +297,13 @@ def test_who_only_reads_does_not_change_an_older_store(tmp_path: Path) -> None:
 
 def _bytes(folder: Path) -> bytes:
     return (folder / "store.db").read_bytes()
+
+
+def test_a_driver_that_is_missing_is_named_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    with pytest.raises(StandfastError, match=r"driver is missing; `pip install pymysql` beside"):
+        open_store("mysql://ann:secret@127.0.0.1/standfast")
+    with pytest.raises(StandfastError, match="not a database that standfast knows"):
+        open_store("informix://ann:secret@127.0.0.1/standfast")

@@ -174,10 +174,10 @@ def _around(case: Case) -> list[str]:
     if case.left_out:
         said.append(f"{case.left_out} more requests in flight were not looked at (journal).")
     if case.went_along and not case.beside:
-        count = f"{case.went_along} other process" + ("es" if case.went_along > 1 else "")
+        others = "all other processes" if case.went_along > 1 else "the only other process"
         said.append(
-            f"Nothing of this application was left on this host: {count} of it ended within 10 s"
-            " (store)."
+            f"Within 10 s {others} of this application on this host ended too"
+            f" ({case.went_along}; store)."
         )
     for fact in case.all(DESCENDANT_OOM_KILL)[:3]:
         said.append(f"{cite(fact)} A process that this worker had started, not the worker itself.")
