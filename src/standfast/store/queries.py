@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, or_, select
 
 from .in_flight import MOST, in_flight
 from .tables import application, incident, logged_error, request, route, worker
@@ -154,8 +154,10 @@ def whole_incidents() -> Select[Any]:
             worker.c.pid,
             worker.c.signal,
             worker.c.exit_code,
-            # Whether any record of this worker was read.
-            or_(worker.c.read_segment > 1, worker.c.read_offset > 0).label("recorded"),
+            # Whether records of this worker were read, and none is known to be missing.
+            and_(
+                worker.c.lost == 0, or_(worker.c.read_segment > 1, worker.c.read_offset > 0)
+            ).label("recorded"),
         )
         .join(worker, worker.c.id == incident.c.worker_id)
         .join(application, application.c.id == incident.c.application_id)

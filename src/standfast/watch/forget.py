@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -202,6 +203,7 @@ def _requests(
             own[row.outcome if row.outcome in own else "in flight"] += 1
         others += len(rest)
         if remove:
+            _count_as_lost(engine, [row for row in mine if row.outcome not in (SLOW, FAILED)])
             _delete(engine, request, [row.id for row in mine])
             _take_out(engine, request, names, rest, address)
         step()
@@ -215,12 +217,20 @@ def _requests(
     return [*counts, Count("requests of others in which it stood", others)]
 
 
+def _count_as_lost(engine: Engine, rows: Sequence[Any]) -> None:
+    """So that no verdict takes it for a finding that these were not in flight."""
+    with writing(engine) as connection:
+        for worker_id, number in Counter(row.worker_id for row in rows).items():
+            mine = update(worker).where(worker.c.id == worker_id)
+            connection.execute(mine.values(lost=worker.c.lost + number))
+
+
 def _naming(
     engine: Engine, table: Table, names: Sequence[str], address: Address
 ) -> Iterator[list[Any]]:
     """The rows in one of whose texts the address stands, a part of the table at a time."""
     columns = [table.c[name] for name in names]
-    extra = [table.c.outcome] if table is request else []
+    extra = [table.c.outcome, table.c.worker_id] if table is request else []
     find = search(engine.dialect.name)
     near = or_(
         *[

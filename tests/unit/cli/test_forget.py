@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from standfast.cli.main import main
+from standfast.diagnose.verdict.loading import load
+from standfast.diagnose.verdict.verdict import judge
 from standfast.store import writing
 from standfast.store.evidence import LOG, Fact, add_facts
 from standfast.store.tables import (
@@ -87,6 +89,21 @@ def test_after_it_no_file_of_the_store_has_a_trace_of_the_client(
     assert len(house.rows(ordinary_request)) == 1
     assert len(house.rows(incident)) == 1, "that a worker died is no personal data"
     assert sum(row.count for row in house.rows(rollup)) == 7, "nor are counts"
+
+
+def test_no_verdict_takes_it_for_a_finding_that_forgotten_requests_were_not_in_flight(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house.watcher.close()
+    (row,) = house.rows(incident)
+    for client in (GONE, STAYS):
+        assert _forget(house, "--client", client, "--yes") == 0
+    (case,) = load(house.engine, [row.id])
+    assert (case.requests, case.recorded) == ((), False)
+    assert not any("No request was in flight" in words for words in judge(case).supports)
+    capsys.readouterr()
+    assert main(["report", "crashes", "--store", house.url]) == 1
+    assert "no request was in flight" not in capsys.readouterr().out
 
 
 def test_what_was_deleted_earlier_goes_from_free_pages_too(house: House) -> None:
