@@ -85,9 +85,9 @@ class Writer:
     """
 
     __slots__ = (
-        "_begin_limit", "_folder", "_give", "_guard", "_identity", "_limit", "_map", "_patience",
-        "_populated", "_position", "_retry_at", "_room", "_segment", "_segment_size", "_seq",
-        "_take", "_words", "error", "lost", "uid",
+        "_baton", "_begin_limit", "_folder", "_give", "_guard", "_identity", "_limit", "_map",
+        "_patience", "_populated", "_position", "_retry_at", "_room", "_segment", "_segment_size",
+        "_seq", "_take", "_words", "error", "lost", "uid",
     )  # fmt: skip
 
     def __init__(
@@ -132,9 +132,9 @@ class Writer:
         self.lost = lost
         # A list of one as the lock: taking the baton and giving it back are atomic and cost a
         # fifth of what a lock costs, and two threads hardly ever meet here.
-        baton: list[None] = [None]
-        self._take = baton.pop
-        self._give = baton.append
+        self._baton: list[None] = [None]
+        self._take = self._baton.pop
+        self._give = self._baton.append
 
     @property
     def next_seq(self) -> int:
@@ -161,6 +161,9 @@ class Writer:
         except IndexError:
             if not self._wait():
                 return 0
+        except BaseException:
+            self._give_back()
+            raise
         try:
             # As in append, written out again: another call would be a tenth of the whole.
             size = len(fields) + _BEGIN_SIZE
@@ -188,6 +191,9 @@ class Writer:
         except IndexError:
             if not self._wait():
                 return
+        except BaseException:
+            self._give_back()
+            raise
         try:
             size = len(body) + 8
             at = self._position
@@ -209,6 +215,9 @@ class Writer:
             self._take()
         except IndexError:
             return False
+        except BaseException:
+            self._give_back()
+            raise
         self._give(None)
         self.append(kind, body)
         return True
@@ -249,12 +258,21 @@ class Writer:
                 self._take()
             except IndexError:
                 continue
+            except BaseException:
+                self._give_back()
+                raise
             self._patience = _PATIENCE
             return True
         # Who holds it may be stuck for long, or gone for ever: nobody else waits so long for it.
         self._patience = max(self._patience // 10, 1)
         self.lose()
         return False
+
+    def _give_back(self) -> None:
+        """For what a signal handler raises, as a time-out of the application does: that strikes
+        when a call has just returned, here the one that took the baton."""
+        if not self._baton:
+            self._give(None)
 
     def close(self) -> None:
         """Lets go of the segment; the next record would open another."""

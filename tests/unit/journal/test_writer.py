@@ -577,3 +577,35 @@ def test_a_buffer_that_is_overrun_meets_a_guard_before_it_meets_the_journal(
     # What overruns a buffer writes upwards.
     assert below.partition("-")[2] == lines[at].partition("-")[0]
     assert access == "---p"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda writer: writer.begin(b"\0GET\0/\0\0\0", 1, 2, 3),
+        lambda writer: writer.end(1, 5),
+        lambda writer: writer.append_now(END_KIND, b""),
+        lambda writer: writer.close(),
+    ],
+)
+def test_a_time_out_that_strikes_while_a_record_is_begun_leaves_the_next_one_writable(
+    tmp_path: Path, write: Callable[[Any], Any]
+) -> None:
+    """The kernel's timer strikes there once in some thousand records; here it always does."""
+
+    class Struck(Exception):
+        pass
+
+    writer: Any = new_writer(tmp_path)
+    assert writer.begin(b"\0GET\0/\0\0\0", 1, 2, 3) == 1
+    take = writer._take
+
+    def take_and_be_struck() -> None:
+        take()
+        raise Struck
+
+    writer._take = take_and_be_struck
+    with pytest.raises(Struck):
+        write(writer)
+    writer._take = take
+    assert writer.begin(b"\0GET\0/\0\0\0", 1, 2, 3) == 2
