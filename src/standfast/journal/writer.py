@@ -156,8 +156,9 @@ class Writer:
         is the type and the flags as they stand in the head, ``slot`` what the number is to be
         modulo ``REQUEST_SLOTS``, where the request has a slot.
         """
+        take, give = self._take, self._give
         try:
-            self._take()
+            take()
         except IndexError:
             if not self._wait():
                 return 0
@@ -176,18 +177,20 @@ class Writer:
             body = _pack_begin(seq, wall_ns, mono_ns, thread) + fields
             self._map[at + 8 : at + size] = body
             word = at >> 2
-            self._words[word + 1] = _checksum(body, kind | 1)
-            self._words[word] = kind | size
+            words = self._words
+            words[word + 1] = _checksum(body, kind | 1)
+            words[word] = kind | size
             self._position = at + size + 7 & -8
             self._seq = seq
             return seq
         finally:
-            self._give(None)
+            give(None)
 
     def append(self, kind: int, body: bytes) -> None:
         """Writes any other record; ``kind`` is its type and flags as they stand in the head."""
+        take, give = self._take, self._give
         try:
-            self._take()
+            take()
         except IndexError:
             if not self._wait():
                 return
@@ -203,11 +206,12 @@ class Writer:
                 at = self._position
             self._map[at + 8 : at + size] = body
             word = at >> 2
-            self._words[word + 1] = _checksum(body, kind | 1)
-            self._words[word] = kind | size
+            words = self._words
+            words[word + 1] = _checksum(body, kind | 1)
+            words[word] = kind | size
             self._position = at + size + 7 & -8
         finally:
-            self._give(None)
+            give(None)
 
     def append_now(self, kind: int, body: bytes) -> bool:
         """As ``append``, but does not wait for another thread: False where it would have to."""

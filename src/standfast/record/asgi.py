@@ -23,6 +23,11 @@ KEY = "standfast.request"
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _set_current = current.set
+#: The headers that are looked at.
+_WANTED = frozenset((b"host", b"x-forwarded-for", b"user-agent", b"accept"))
+#: The flag of a begin record by what the client accepts, for values seen lately.
+_accepted: dict[bytes, int] = {}
+_MOST_ACCEPTED = 256
 #: As numbers: to look for these is a third of the work.
 _SLASH, _AT = b"/@"
 _EVENT_STREAM = EVENT_STREAM << 24
@@ -70,7 +75,8 @@ async def _serve(
     """Serves one request, under the name of its slot: a stack that is taken says which one runs."""
     request = _begun(recorder.channel, scope, send, kind, place[0])
     try:
-        result = await recorder.app(scope, receive, request.send)
+        app = recorder.app
+        result = await app(scope, receive, request.send)
     except BaseException as error:
         request.fail(error)
         _release(place)
@@ -101,8 +107,19 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, kind: int, slot:
             headers = scope["headers"]
             if type(headers) is not list:
                 headers = kept_headers(scope)
-            named = dict(headers)
-            get = named.get
+            host = forwarded_for = user_agent = accept = b""
+            is_repeated = False
+            for name, value in headers:
+                if name in _WANTED:
+                    if name == b"accept":
+                        accept = value
+                    elif name == b"user-agent":
+                        user_agent = value
+                    elif name == b"host":
+                        host = value
+                    else:
+                        is_repeated = forwarded_for != b""
+                        forwarded_for = value
             uri = scope.get("raw_path") or quote(scope["path"], errors="replace").encode()
             is_odd = uri[0] != _SLASH or (
                 len(uri) > SHORT
@@ -112,24 +129,26 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, kind: int, slot:
             query = scope.get("query_string")
             if query:
                 uri += b"?" + query
-                is_odd = is_odd or not channel.is_clean(query.decode("latin-1"))
+                is_clean = channel.is_clean
+                is_odd = is_odd or not is_clean(query.decode("latin-1"))
             if is_odd:
                 masked = channel.masker.uri(uri.decode("latin-1"))
                 uri = masked.encode("latin-1", "backslashreplace")
-            forwarded_for = get(b"x-forwarded-for", b"")
-            if forwarded_for and len(named) != len(headers):
+            if is_repeated:
                 forwarded_for = joined_values(headers, b"x-forwarded-for")
-            if get(b"accept", b"").find(b"text/event-stream") >= 0:
-                kind |= _EVENT_STREAM
+            try:
+                kind |= _accepted[accept]
+            except (KeyError, TypeError):
+                kind |= _flag_of(accept)
             client = scope.get("client")
             fields = b"\0".join(
                 (
                     client[0].encode() if client else b"",
                     scope.get("method", "GET").encode(),
                     uri,
-                    get(b"host", b""),
+                    host,
                     forwarded_for,
-                    get(b"user-agent", b""),
+                    user_agent,
                 )
             )
             if _AT in fields:
@@ -188,7 +207,8 @@ class _Request(Request):
         except BaseException as error:  # no such message: the server will say what it thinks of it
             if is_of_a_signal(error):
                 raise
-        return self.server_send(message)
+        send = self.server_send
+        return send(message)
 
     def _see(self, kind: str, message: dict[str, Any]) -> None:
         """Takes in the messages that are not of an ordinary response."""
@@ -208,6 +228,16 @@ class _Request(Request):
             self.sent = UNKNOWN
             if not message.get("more_body"):
                 self.end(RUNNING_KIND)
+
+
+def _flag_of(accept: bytes) -> int:
+    """The flag of the begin record of a client that accepts this; known from now on."""
+    flag = _EVENT_STREAM if accept.find(b"text/event-stream") >= 0 else 0
+    if type(accept) is bytes and len(accept) <= _MOST_ACCEPTED:
+        if len(_accepted) >= _MOST_ACCEPTED:
+            _accepted.clear()
+        _accepted[accept] = flag
+    return flag
 
 
 def code_of(status: Any) -> int:

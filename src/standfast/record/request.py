@@ -58,7 +58,7 @@ class Request(Noted):
                 safely(self.note, safely(stack_of, error))
             self.end(END_KIND | flags << 24, raised=True)
 
-    def end(self, kind: int = END_KIND, *, raised: bool = False) -> None:
+    def end(self, kind: int = END_KIND, raised: bool = False) -> None:
         """Writes an end record of that kind and, but for ``RUNNING_KIND``, closes the record with
         it; then a second call does nothing. ``raised`` says that an exception escaped, and that
         what is noted is not only what was logged."""

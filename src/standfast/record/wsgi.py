@@ -63,16 +63,13 @@ class Recorder:
                 environ[KEY] = True
                 get: Callable[..., Any] = environ.get
                 uri = get("RAW_URI") or get("REQUEST_URI") or uri_of(environ, start_response)
-                mark = uri.find("?")
                 # Not QUERY_STRING: a server in front may have rewritten that, and not the URI.
+                path, _, query = uri.partition("?")
+                is_clean = channel.is_clean
                 if (
-                    (mark >= 0 and not channel.is_clean(uri[mark + 1 :]))
-                    or uri[:1] != "/"
-                    or (
-                        (mark if mark >= 0 else len(uri)) > SHORT
-                        and has_long_part(uri)
-                        and may_have_key(uri)
-                    )
+                    (query and not is_clean(query))
+                    or path[:1] != "/"
+                    or (len(path) > SHORT and has_long_part(path) and may_have_key(path))
                 ):
                     uri = channel.masker.uri(uri)
                 if "text/event-stream" in get("HTTP_ACCEPT", ""):
@@ -91,7 +88,8 @@ class Recorder:
                 )
                 if "@" in text:
                     text = channel.masker.addressed(text)
-                fields = text.encode("latin-1")  # as the server decoded it (PEP 3333)
+                # As the server decoded it (PEP 3333); of ASCII, both are the same.
+                fields = text.encode() if text.isascii() else text.encode("latin-1")
             except BaseException as error:  # it is not as PEP 3333 says: what can be read of it is
                 if is_of_a_signal(error):
                     raise
@@ -120,10 +118,11 @@ class Recorder:
             start: Any = request.start_response
             if channel.patterns is not None:
                 start = channel.patterns.seeing(environ, start)
+            app = self.app
             if slot < 0:
-                result: Any = self.app(environ, start)
+                result: Any = app(environ, start)
             else:
-                result = request.call(self.app, environ, start)
+                result = request.call(app, environ, start)
         except BaseException as error:
             if kind & _WEBSOCKET and type(error) in _WEBSOCKET_IS_OVER:
                 request.end()
@@ -166,11 +165,12 @@ class _Request(Request):
             self.code = _status_codes[status] if type(status) is str else _code_of(status)
         except KeyError:
             self.code = _code_of(status)
+        start = self.server_start
         if exc_info is None:
-            self.server_write = write = self.server_start(status, headers)
+            self.server_write = write = start(status, headers)
         else:
             try:
-                self.server_write = write = self.server_start(status, headers, exc_info)
+                self.server_write = write = start(status, headers, exc_info)
             finally:
                 exc_info = None  # or the traceback would hold this frame for ever
         return self.write_body if write is not None else None
