@@ -12,7 +12,7 @@ from ..journal.format import EVENT_STREAM, UNKNOWN, WEBSOCKET
 from ..journal.writer import BEGIN_KIND
 from .channel import Channel, channel_for
 from .errors import current, is_of_a_signal, safely
-from .mask import SHORT, has_long_part, may_have_key
+from .mask import SHORT, ZEROS, has_long_part, may_have_key
 from .request import RUNNING_KIND, Request
 from .slots import Place, Slots
 from .threads import get_ident
@@ -129,8 +129,10 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, kind: int, slot:
             query = scope.get("query_string")
             if query:
                 uri += b"?" + query
-                is_clean = channel.is_clean
-                is_odd = is_odd or not is_clean(query.decode("latin-1"))
+                is_odd = is_odd or (
+                    query.translate(ZEROS) not in channel.clean
+                    and not channel.is_clean(query.decode("latin-1"))
+                )
             if is_odd:
                 masked = channel.masker.uri(uri.decode("latin-1"))
                 uri = masked.encode("latin-1", "backslashreplace")

@@ -55,13 +55,14 @@ class Channel:
     """One process's journal of one application: made at the first request, and again in a child.
 
     The path of a request uses ``writer``, ``cpu_time``, ``plain_up_to`` (the texts of a begin
-    record of up to so many bytes are taken as they are) and ``is_clean`` (whether a query can
-    hold no secret).
+    record of up to so many bytes are taken as they are), ``clean`` and ``is_clean`` (whether a
+    query can hold no secret, see ``Masker``).
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.masker = Masker(settings.masked_names)
+        self.clean = self.masker.clean
         self.is_clean = self.masker.is_clean
         self.cpu_time = settings.cpu_time
         # No text can be over its limit where all together are under the smallest limit.

@@ -10,7 +10,7 @@ from ..journal.format import EVENT_STREAM, UNKNOWN, WEBSOCKET
 from ..journal.writer import BEGIN_KIND
 from .channel import channel_for
 from .errors import calling, is_of_a_signal, safely
-from .mask import SHORT, has_long_part, may_have_key
+from .mask import SHORT, ZEROS, has_long_part, may_have_key
 from .request import RUNNING_KIND, Request, sum_of
 from .slots import Place, Slots, call
 from .threads import get_ident
@@ -65,9 +65,12 @@ class Recorder:
                 uri = get("RAW_URI") or get("REQUEST_URI") or uri_of(environ, start_response)
                 # Not QUERY_STRING: a server in front may have rewritten that, and not the URI.
                 path, _, query = uri.partition("?")
-                is_clean = channel.is_clean
                 if (
-                    (query and not is_clean(query))
+                    (
+                        query
+                        and query.encode().translate(ZEROS) not in channel.clean
+                        and not channel.is_clean(query)
+                    )
                     or path[:1] != "/"
                     or (len(path) > SHORT and has_long_part(path) and may_have_key(path))
                 ):
