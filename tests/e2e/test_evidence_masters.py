@@ -7,9 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +17,13 @@ import pytest
 from standfast.store.tables import evidence, incident, request, worker
 from standfast.watch import Settings
 from tests.e2e.servers.serving import (
-    APPS,
     BIN,
     PATIENCE_S,
     UWSGI,
     environment,
     serving,
-    standfast_run,
 )
-from tests.e2e.watched import serving_pid, until, watched
+from tests.e2e.watched import serving_pid, starting, until, watched
 from tests.tools import need
 from tests.unit.watch.journals import House, wait_until
 
@@ -138,30 +134,6 @@ def test_workers_that_gunicorn_lets_go_in_peace_are_no_incident(
         (told,) = house.rows(evidence, kind="master_signal")
         assert json.loads(told.data) == {"signal": "SIGTERM", "reason": reason}
         assert house.rows(incident) == []
-
-
-@contextmanager
-def starting(
-    folder: Path, *command: str, **variables: str
-) -> Iterator[tuple[House, subprocess.Popen[bytes]]]:
-    """A server that never comes to serve, under ``standfast run``: its store, its master."""
-    house = House(folder, SETTINGS)
-    process = subprocess.Popen(
-        standfast_run(house.folder, command),
-        cwd=APPS,
-        env=environment({"HOME": str(folder), **variables}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield house, process
-    finally:
-        house.watcher.close()
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(PATIENCE_S)
 
 
 ANY_PORT = "127.0.0.1:0"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from standfast.store.tables import request, worker
 from standfast.watch import Settings
-from tests.e2e.servers.serving import PATIENCE_S, Server
+from tests.e2e.servers.serving import APPS, PATIENCE_S, Server, environment, standfast_run
 from tests.unit.watch.journals import House, wait_until
 
 
@@ -22,6 +26,31 @@ def watched(server: Server, **settings: Any) -> Iterator[House]:
     finally:
         house.watcher.close()
         house.engine.dispose()
+
+
+@contextmanager
+def starting(
+    folder: Path, *command: str, **variables: str
+) -> Iterator[tuple[House, subprocess.Popen[bytes]]]:
+    """A server that never comes to serve, under ``standfast run``: its store, its master."""
+    house = House(folder, Settings(poll_s=0.05, keep_ordinary_s=1e9))
+    process = subprocess.Popen(
+        standfast_run(house.folder, command),
+        cwd=APPS,
+        env=environment({"HOME": str(folder), **variables}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield house, process
+    finally:
+        house.watcher.close()
+        house.engine.dispose()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE_S)
 
 
 def until(house: House, what: Callable[[], Any]) -> None:

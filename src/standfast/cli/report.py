@@ -133,6 +133,7 @@ def _crashes(arguments: argparse.Namespace) -> int:
         _print_json([shapes.incident(each, judged[each.row.id]) for each in found])
     elif not found:
         print("No worker died. Is the watcher running? `standfast doctor` says.")
+        _print_loading(arguments)
     else:
         width = line_width()
         for row, requests, left_out in found:
@@ -155,8 +156,19 @@ def _crashes(arguments: argparse.Namespace) -> int:
             print(f"    verdict: {_in_short(judged[row.id])}")
         print()
         print(_in_words(found))
+        _print_loading(arguments)
         print("Next: standfast report incident ID, verdict, or suspects; --json for programs")
     return 1 if found else 0
+
+
+def _print_loading(arguments: argparse.Namespace) -> None:
+    """Workers that hang at their start have no request, and no incident while they live."""
+    from standfast.watch.loading import LONG_S, loading
+
+    app = options.given_app(arguments)
+    for one in loading(options.settings(arguments).journal):
+        if one.age_s >= LONG_S and app in (None, one.app):
+            print(harmless(f"W{one.words[1:]}."))
 
 
 def _in_short(verdict: Verdict) -> str:
@@ -345,6 +357,7 @@ def _in_flight(arguments: argparse.Namespace) -> int:
         )
     elif not found:
         print("Nothing is in flight.")
+        _print_loading(arguments)
     else:
         columns = [
             Column("age", number=True), Column("application"), Column("worker", number=True),

@@ -1,5 +1,5 @@
 """Where segments lie: ``JOURNAL/APP/WORKER.NUMBER.journal``, and beside them
-``WORKER.fault``."""
+``WORKER.fault`` and ``WORKER.loading``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from .identity import Identity, worker_uid
 
 SUFFIX = ".journal"
 FAULT_SUFFIX = ".fault"
+#: There while a worker loads its application.
+LOADING_SUFFIX = ".loading"
 #: Written by earlier versions, and deleted with the worker's other files.
 OLD_STACK_SUFFIX = ".stack"
 #: Where journals lie that root's watcher reads.

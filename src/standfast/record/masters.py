@@ -7,11 +7,13 @@ its methods tell.
 from __future__ import annotations
 
 import functools
+import os
 import signal
 from types import ModuleType
 from typing import Any, Callable, Optional
 
 from ..journal.format import FAILURE, OTHER, RELOAD, SCALE, STOP, TIMEOUT
+from . import loading
 from .children import add_worker, note_signal, reason_before, watch_children, workers
 from .errors import safely
 from .wrapping import Reasons, after, before
@@ -61,9 +63,15 @@ def watch_gunicorn(module: ModuleType) -> None:
     _reasons.during(arbiter, "handle_ttou", SCALE)
     _halts_for_a_failure(arbiter)
 
+    def spawning(self: Any) -> None:
+        # What another user's worker does first, it does as this one: the file would not be its own.
+        loading.expect(self.cfg.uid == os.geteuid())
+
     def spawned(self: Any, pid: int) -> None:
+        loading.expect(False)
         add_worker(pid, recorded=is_recorded(self.worker_class))
 
+    before(arbiter, "spawn_worker", spawning)
     after(arbiter, "spawn_worker", spawned)
 
     def killed(self: Any, pid: int, sig: int) -> None:

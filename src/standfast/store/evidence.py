@@ -117,7 +117,8 @@ CLIENT_WAIT = "client_wait"
 LOOP_WAIT = "loop_wait"
 #: A line of a server's or the system's log about this process. data: ``log``.
 LOG = "log"
-#: The worker ended before it had served any request. data: as of EXIT, and ``age_s``.
+#: The worker ended before it had served any request. data: as of EXIT, and ``age_s``; ``loading``
+#: is true where it had not even come to the end of loading its application.
 START_FAILURE = "start_failure"
 #: The same, of a worker whose requests are none that the recorder could see: nothing is known of
 #: what it served. data: as of START_FAILURE.

@@ -22,6 +22,7 @@ from standfast.store.listing import applications
 from .evidence import py_spy
 from .folder import open_segment, scan
 from .liveness import ALIVE, Liveness, Process
+from .loading import LONG_S, Loading, loading
 from .lock import LOCK_NAME, is_watched
 from .quarantine import set_aside
 from .rights import may_record
@@ -190,13 +191,16 @@ def _recorder(journal: str, here: list[Started], store: str) -> tuple[list[Findi
         Finding("recorder", OK, f"{app}: {count} worker(s) of {server} are recorded")
         for (app, server), count in sorted(servers.items())
     ]
-    unmet = _unmet(journal)
+    at_start = loading(journal)
+    unmet = [] if at_start else _unmet(journal)
+    recorded.update(one.pid for one in at_start)
     quiet = Counter(one.app for one in waiting(here, recorded))
     if not unmet:
         findings += [
             Finding("recorder", OK, f"{app}: {count} worker(s) have served no request yet")
             for app, count in sorted(quiet.items())
         ]
+    findings += [_loads(one) for one in at_start[:_MOST_ASIDE]]
     for pid in unmet:
         advice = "is its server one that standfast knows? Else wrap the application by hand"
         findings.append(
@@ -217,6 +221,13 @@ def _recorder(journal: str, here: list[Started], store: str) -> tuple[list[Findi
         advice = "move the files that `standfast watch` complains of out of the folder"
         findings.append(Finding("damaged", ATTENTION, f"{damaged} unreadable file(s)", advice))
     return findings, at_work
+
+
+def _loads(worker: Loading) -> Finding:
+    if worker.age_s < LONG_S:
+        return Finding("recorder", OK, worker.words)
+    advice = f"`py-spy dump --pid {worker.pid}` shows where it stands; no time-out may end it"
+    return Finding("recorder", ATTENTION, worker.words, advice)
 
 
 def _was_recorded(store: str) -> bool:

@@ -17,7 +17,7 @@ from .bounds import MOST, clock_ns
 _GAP = 1000
 FAULT_LIMIT = 64 * 1024
 #: What lies beside the segments.
-_BESIDE = (files.FAULT_SUFFIX, files.OLD_STACK_SUFFIX)
+_BESIDE = (files.FAULT_SUFFIX, files.LOADING_SUFFIX, files.OLD_STACK_SUFFIX)
 
 
 class WorkerFiles(NamedTuple):

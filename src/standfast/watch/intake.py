@@ -21,7 +21,7 @@ from standfast.errors import StandfastError
 from standfast.store import writing
 from standfast.store.evidence import Fact
 
-from . import deaths, masters
+from . import deaths, loading, masters
 from .batch import Batch
 from .evidence import Death, Living, Observer
 from .faults import is_store_away, said
@@ -81,6 +81,7 @@ class Intake:
         #: Those whose journals the last round has read to their present ends.
         self.read_whole: list[Worker] = []
         self.start_afresh()
+        loading.sweep(journal, ())
 
     def start_afresh(self) -> None:
         """Forgets what was read and not stored."""
@@ -159,7 +160,7 @@ class Intake:
             known = {
                 worker.source.worker_id: worker.process.owner for worker in self.workers.values()
             }
-            failed = masters.settle(connection, known, rollups)
+            failed = masters.settle(connection, known, rollups, self._journal)
             rollups.store(connection)
         self._ask_about(failed)
 
@@ -172,6 +173,7 @@ class Intake:
                 for death, facts in known:
                     deaths.learn(connection, death.worker_id, facts, rollups)
                 rollups.store(connection)
+            loading.sweep(self._journal, {death.process.uid for death, _ in known})
 
     def see_who_lives(self) -> None:
         """Asks the kernel which workers live."""
@@ -317,7 +319,7 @@ class Intake:
                     # Its children's journals were known before its own was read to the end.
                     reporter_id = worker.source.worker_id
                     said = {reporter_id: worker.process.owner}
-                    unseen += masters.settle(connection, said, batch.rollups)
+                    unseen += masters.settle(connection, said, batch.rollups, self._journal)
                     masters.forget(connection, reporter_id)
                     fault, fault_ns = read_fault(worker.files)
                     deaths.bury(

@@ -48,6 +48,11 @@ class Process(NamedTuple):
     written_ns: int = 0
     owner: int | None = None
 
+    @property
+    def uid(self) -> str:
+        """The name of its files."""
+        return identity.worker_uid(self.host, self.boot_id, self.pid, self.start_ticks)
+
     @classmethod
     def of(cls, header: Header, owner: int) -> Process:
         """The process that wrote a segment, which belongs to the user ``owner``."""

@@ -28,12 +28,13 @@ from standfast.journal.format import (
 from standfast.store import evidence
 from standfast.store.dialect import insert_new
 from standfast.store.evidence import Fact, Source, add_facts
-from standfast.store.tables import incident, pending_exit, pending_signal, worker
+from standfast.store.tables import application, incident, pending_exit, pending_signal, worker
 
 from .deaths import conclude, is_bad_end
 from .evidence import Death
 from .facts import exit_fact, signal_name
 from .liveness import Process
+from .loading import was_loading
 from .rollups import Rollups
 
 _NAMES = ("application_id", "host", "boot_id", "pid_namespace")
@@ -113,7 +114,7 @@ def apply_pending(connection: Connection, worker_id: int) -> None:
 
 
 def settle(
-    connection: Connection, reporters: Mapping[int, int | None], rollups: Rollups
+    connection: Connection, reporters: Mapping[int, int | None], rollups: Rollups, journal: str
 ) -> list[Death]:
     """Makes rows and incidents of workers that died badly and have left no journal.
 
@@ -123,8 +124,13 @@ def settle(
     workers again and again, the first of each hour are told.
     """
     wanted = (
-        select(pending_exit, *[worker.c[name] for name in (*_NAMES, "server", "revision")])
+        select(
+            pending_exit,
+            *[worker.c[name] for name in (*_NAMES, "server", "revision")],
+            application.c.name.label("app"),
+        )
         .join(worker, worker.c.id == pending_exit.c.reporter_id)
+        .join(application, application.c.id == worker.c.application_id)
         .where(pending_exit.c.worker, pending_exit.c.reporter_id.in_(reporters))
     )
     found = []
@@ -137,7 +143,10 @@ def settle(
                 _drop(connection, row)
             elif connection.execute(select(worker.c.id).where(same)).first() is None:
                 owner = reporters[row.reporter_id]
-                found.append(_start_failure(connection, row, uid, ended, owner, rollups))
+                loading = was_loading(journal, row.app, uid)
+                found.append(
+                    _start_failure(connection, row, uid, ended, owner, rollups, loading=loading)
+                )
     return found
 
 
@@ -154,6 +163,8 @@ def _start_failure(
     ended: Fact,
     owner: int | None,
     rollups: Rollups,
+    *,
+    loading: bool,
 ) -> Death:
     started_ns = _started_ns(row)
     made = connection.execute(
@@ -169,12 +180,16 @@ def _start_failure(
     worker_id: int = (made.inserted_primary_key or (0,))[0]
     data = dict(ended.data)
     words = f"{ended.text} before it had served any request"
-    if not row.recorded:
+    if loading:
+        data["loading"] = True
+        words = f"{ended.text} before it had loaded its application"
+    elif not row.recorded:
         words = f"{ended.text}; its requests are none that can be recorded"
     if started_ns is not None:
         data["age_s"] = round((row.wall_ns - started_ns) / 1e9, 2)
         words += f", {data['age_s']:g} s after its start"
-    kind = evidence.START_FAILURE if row.recorded else evidence.UNRECORDED
+    is_start = row.recorded or loading
+    kind = evidence.START_FAILURE if is_start else evidence.UNRECORDED
     fact = Fact(kind, Source.MASTER, row.wall_ns, words, data)
     apply_pending(connection, worker_id)
     add_facts(connection, worker_id, [fact])

@@ -158,8 +158,6 @@ STARTS = (
           "uWSGI, lazy", variables={"FAULTY_START": "segfault"}, also=("app_start_failure",)),
     Fault("a crash at start", "app_crash", None, nothing,
           variables={"FAULTY_START": "segfault"}, also=("app_start_failure",)),
-    Fault("a start that does not end", "app_timeout", None, nothing, "sync",
-          variables={"FAULTY_START": "wait"}, also=("app_start_failure",)),
 )  # fmt: skip
 
 FAULTS = (*CRASHES, *MEMORY, *HANGS, *ENDS, *STARTS)

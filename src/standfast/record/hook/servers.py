@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 from typing import Any, Callable
 
-from .. import recycling, unmet
+from .. import loading, recycling, unmet
 from ..children import watch_multiprocessing
 from ..errors import safely, serving, stack_of
 from ..kills import watch_kills
@@ -104,14 +104,20 @@ def _gunicorn(module: ModuleType) -> None:
 
     def made(worker: Any, _: None) -> None:
         # On the object: from which class it has the method does not matter then.
-        loads, version = worker.load_wsgi, _version(module)
+        loads, runs, version = worker.load_wsgi, worker.run, _version(module)
 
-        def loading() -> None:
+        def load() -> None:
+            loading.begin()
             loads()
             safely(_gunicorn_loaded, worker, f"{version} {type(worker).__name__}")
             safely(recycling.watch_gunicorn, module.Worker, worker)
 
-        worker.load_wsgi = loading
+        def run() -> None:
+            loading.done()
+            runs()
+
+        worker.load_wsgi = load
+        worker.run = run
 
     after(module.Worker, "__init__", made)
 
@@ -142,6 +148,7 @@ def _uvicorn(module: ModuleType) -> None:
 
     module.WSGIMiddleware = adapted  # type: ignore[attr-defined]
     after(module.Config, "load", then)
+    loading.around(module.Config, "load")
 
 
 def _hypercorn(module: ModuleType) -> None:
@@ -195,6 +202,7 @@ _ACTIONS: dict[str, Callable[[ModuleType], None]] = {
     "gunicorn.workers.base": _gunicorn,
     "uvicorn.config": _uvicorn,
     "hypercorn.app_wrappers": _hypercorn,
+    "hypercorn.utils": lambda module: loading.around(module, "load_application"),
     "waitress.server": _waitress,
     "werkzeug.serving": _werkzeug,
     "werkzeug.debug.tbtools": _werkzeug_debugger,

@@ -14,6 +14,7 @@ from _thread import get_ident
 from types import FrameType
 from typing import Any, Optional
 
+from .. import loading
 from ..channel import channel_for
 from ..errors import safely
 from .mark import seen
@@ -59,6 +60,7 @@ class _Loading:
         try:
             if self._is_over(frame, event):
                 sys.setprofile(None)
+                loading.done()
         except Exception:  # the application is served unrecorded
             sys.setprofile(None)
 
@@ -72,6 +74,7 @@ class _Loading:
         if not self._is_open and uwsgi.worker_id():
             # An application that is loaded in each worker may crash there: then it is known.
             self._is_open = True
+            loading.begin()
             _open(uwsgi)
         return any(
             _is(frame, target) and _wrap(frame.f_globals, name, uwsgi)

@@ -25,8 +25,6 @@ if _START == "raise":
     raise RuntimeError("the setting SHOP_KEY is missing")
 if _START == "segfault":
     ctypes.string_at(8)
-if _START == "wait":
-    time.sleep(60)
 
 
 def plain(query: str) -> None:
