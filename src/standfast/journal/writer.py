@@ -328,7 +328,12 @@ class Writer:
             )
         )
         name = files.segment_name(self.uid, self._segment + 1)
-        fd = files.create(self._folder, name, head, self._segment_size)
+        try:
+            fd = files.create(self._folder, name, head, self._segment_size)
+        except FileExistsError:
+            # Of a roll that an exception of a signal handler broke off: the next try has another.
+            self._segment += 1
+            raise
         try:
             mapped = mmap.mmap(fd, self._segment_size)
         except (OSError, ValueError):

@@ -609,3 +609,17 @@ def test_a_time_out_that_strikes_while_a_record_is_begun_leaves_the_next_one_wri
         write(writer)
     writer._take = take
     assert writer.begin(b"\0GET\0/\0\0\0", 1, 2, 3) == 2
+
+
+def test_a_segment_that_a_broken_off_roll_has_left_is_passed_over(tmp_path: Path) -> None:
+    """As one is where a time-out of the application strikes when the file has just been made."""
+    writer: Any = new_writer(tmp_path)
+    writer.begin(b"\0GET\0/\0\0\0", 1, 2, 3)
+    (first,) = sorted(tmp_path.rglob("*.journal"))
+    second = first.with_name(files.segment_name(writer.uid, 2))
+    second.write_bytes(first.read_bytes()[:HEADER_LIMIT])
+    writer.close()
+    assert writer.begin(b"\0GET\0/\0\0\0", 1, 2, 3) == 0, "once, for a second"
+    writer._retry_at = 0
+    assert writer.begin(b"\0GET\0/\0\0\0", 1, 2, 3) == 2
+    assert len(list(tmp_path.rglob("*.journal"))) == 3
