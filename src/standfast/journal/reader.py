@@ -160,6 +160,8 @@ class SegmentReader:
 
     def _search(self, data: bytes) -> int:
         """How far into ``data`` the next whole record of a known type lies, or 0."""
+        if data == bytes(len(data)):  # the free end of a segment, mostly: a hundred times as quick
+            return 0
         budget = _SEARCH_COST * len(data)
         for match in _TYPE.finditer(data, HEAD.size + 2, len(data) - 5):
             at = match.start() - 2
