@@ -125,6 +125,7 @@ def _crashes(arguments: argparse.Namespace) -> int:
     from standfast.diagnose.verdict import verdicts
     from standfast.store.in_flight import MOST
     from standfast.store.queries import incidents
+    from standfast.store.tables import HANG
 
     engine, wanted = _store(arguments)
     found = incidents(engine, wanted, MOST if arguments.json else _MOST_TOLD)
@@ -138,7 +139,11 @@ def _crashes(arguments: argparse.Namespace) -> int:
         width = line_width()
         for row, requests, left_out in found:
             died = row.signal or (
-                "unknown" if row.exit_code is None else f"exit code {row.exit_code}"
+                f"exit code {row.exit_code}"
+                if row.exit_code is not None
+                else "hung"
+                if row.kind == HANG
+                else "unknown"
             )
             print(
                 f"#{row.id}  {moment(row.died_ns)}  {harmless(row.app)}  worker {row.pid}  {died}"

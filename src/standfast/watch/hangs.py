@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, select, update
 
+from standfast.record.request import PROGRESS_EVERY_NS
 from standfast.store import writing
 from standfast.store.evidence import HANG, Fact, Source, add_facts
 from standfast.store.tables import HANG as HANG_INCIDENT
@@ -127,7 +128,8 @@ class Hangs:
     def _last_sent_ns(self, row: Row[Any], each: Watched) -> int:
         """When a request last sent something; when it began, if it has not."""
         if row.seq in each.progress:
-            return int(row.begun_ns + each.progress[row.seq])
+            # More may have been sent since: the recorder says so every few seconds only.
+            return int(row.begun_ns + each.progress[row.seq] + PROGRESS_EVERY_NS)
         # It had sent something before this watcher started: it has its time from then on.
         return self._started_ns if row.sent is not None else int(row.begun_ns)
 

@@ -74,6 +74,7 @@ def test_a_worker_that_hangs_is_not_said_to_have_died(house: House, report: Repo
         connection.execute(incident.update().values(kind="hang"))
     told = report("crashes")
     assert "1 worker hung." in told
+    assert "worker 11  hung" in told
     assert "died" not in told
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from standfast.journal.format import EVENT_STREAM, PROGRESS, PROGRESS_FIXED, UNKNOWN, WEBSOCKET
 from standfast.store.tables import evidence, incident, request
-from standfast.watch import Settings
+from standfast.watch import Settings, hangs
 from tests.unit.watch.journals import House, Journal, wait_until
 
 SECOND = 1_000_000_000
@@ -66,6 +66,16 @@ def test_a_response_that_goes_on_is_no_hang_and_one_that_stands_still_is(house: 
     assert {row.uri: row.sent for row in house.rows(request) if row.uri != "/stuck"} == {
         "/flowing": 5000, "/standing": 5000,
     }  # fmt: skip
+
+
+def test_what_may_have_been_sent_since_the_last_record_of_it_counts(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hangs, "PROGRESS_EVERY_NS", 10 * int(OLD_S * SECOND))
+    journal = house.journal()
+    progress(journal, begin(journal, "/flowing"), 1)
+    begin(journal, "/silent")
+    assert hanging(house, journal) == ["/silent"]
 
 
 def test_a_watcher_that_starts_again_gives_what_was_flowing_its_time(house: House) -> None:
