@@ -30,9 +30,10 @@ class Part(NamedTuple):
 _WSGI = {
     "the texts: read, joined, encoded": """
 "\\0".join((get("REMOTE_ADDR", ""), get("REQUEST_METHOD", ""), get("RAW_URI"), get("HTTP_HOST", ""),
-    get("HTTP_X_FORWARDED_FOR", ""), get("HTTP_USER_AGENT", ""))).encode("latin-1")""",
+    get("HTTP_X_FORWARDED_FOR", ""), get("HTTP_USER_AGENT", ""))).encode(); text.isascii()""",
     "secrets: looked for in path, query and host": """
-mark = uri.find("?"); channel.is_clean(uri[mark + 1:]); uri[:1] != "/" or mark > 24; "@" in text""",
+path, _, query = uri.partition("?"); query.encode().translate(ZEROS) in channel.clean
+path[:1] != "/" or len(path) > 24; "@" in text""",
     "a WebSocket or an event stream?": (
         '"text/event-stream" in get("HTTP_ACCEPT", ""); "HTTP_UPGRADE" in environ'
     ),
@@ -42,15 +43,27 @@ mark = uri.find("?"); channel.is_clean(uri[mark + 1:]); uri[:1] != "/" or mark >
     "the end record": "request.seq = 1; request.end()",
 }
 _ASGI = {
-    "the headers: found by name": "dict(scope['headers']).get",
+    "the headers: found by name": """
+forwarded_for = b""
+for name, value in scope["headers"]:
+    if name in wanted:
+        if name == b"accept":
+            accept = value
+        elif name == b"user-agent":
+            user_agent = value
+        elif name == b"host":
+            host = value
+        else:
+            if forwarded_for:
+                is_repeated = True
+            forwarded_for = value""",
     "the texts: read, joined, encoded": """
 b"\\0".join((scope.get("client")[0].encode(), scope.get("method", "GET").encode(),
-    scope.get("raw_path") + b"?" + scope.get("query_string"), named(b"host", b""),
-    named(b"x-forwarded-for", b""), named(b"user-agent", b"")))""",
+    scope.get("raw_path") + b"?" + scope.get("query_string"), host, forwarded_for, user_agent))""",
     "secrets: looked for in path, query and host": (
-        "channel.is_clean(query.decode('latin-1')); path[0] != 47 or len(path) > 24; 64 in fields"
+        "query.translate(ZEROS) in channel.clean; path[0] != 47 or len(path) > 24; 64 in fields"
     ),
-    "a WebSocket or an event stream?": "named(b'accept', b'').find(b'text/event-stream') >= 0",
+    "a WebSocket or an event stream?": "accepted[accept]",
     "clocks and thread": "monotonic_ns(); time_ns(); get_ident(); monotonic_ns(); monotonic_ns()",
     "the begin record": "writer.begin(fields, wall, mono, thread, slot=0)",
     "`send` in between, twice": "request.send(start); request.send(more)",
@@ -96,7 +109,9 @@ def _asgi(folder: str, repeats: int) -> Iterator[Part]:
     request = _ready(asgi._Request(), recorder.channel)
     request.server_send = _send
     names = _shared(recorder.channel, writer, request) | {
-        "scope": scope, "named": dict(scope["headers"]).get, "query": scope["query_string"],
+        "scope": scope, "wanted": asgi._WANTED, "accepted": {b"text/html": 0},
+        "accept": b"text/html", "host": b"shop.example.org", "user_agent": b"x" * 70,
+        "forwarded_for": b"198.51.100.23", "query": scope["query_string"],
         "path": scope["raw_path"], "RUNNING_KIND": RUNNING_KIND, "free": [(0, _send)],
         "set_current": asgi._set_current, "send": _awaited,
         "start": {"type": "http.response.start", "status": 200, "headers": _HEADERS},
@@ -124,10 +139,13 @@ def _ready(request: Any, channel: Any) -> Any:
 def _shared(channel: Any, writer: Any, request: Any) -> dict[str, Any]:
     from time import monotonic_ns, time_ns
 
+    from standfast.record.mask import ZEROS
     from standfast.record.threads import get_ident
 
+    channel.is_clean(traffic.query(7))
     return {
-        "channel": channel, "writer": writer, "request": request, "traffic": traffic,
+        "channel": channel, "ZEROS": ZEROS, "writer": writer, "request": request,
+        "traffic": traffic,
         "fields": b"x" * 220, "wall": time_ns(), "mono": monotonic_ns(), "thread": get_ident(),
         "monotonic_ns": monotonic_ns, "time_ns": time_ns, "get_ident": get_ident,
         "start": _start_response,

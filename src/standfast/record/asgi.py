@@ -118,7 +118,8 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, kind: int, slot:
                     elif name == b"host":
                         host = value
                     else:
-                        is_repeated = forwarded_for != b""
+                        if forwarded_for:
+                            is_repeated = True
                         forwarded_for = value
             uri = scope.get("raw_path") or quote(scope["path"], errors="replace").encode()
             is_odd = uri[0] != _SLASH or (

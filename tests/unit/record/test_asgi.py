@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from standfast.record import asgi
 from tests.recorded import read
 from tests.unit.record.asgi_server import START, Message, Receive, Send, Served, make_scope
 
@@ -40,6 +41,36 @@ def test_a_request_is_recorded_as_it_was_sent_and_answered(tmp_path: Path) -> No
         "http.response.body",
         "http.response.body",
     ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "recorded"),
+    [
+        ([b"192.0.2.1"], "192.0.2.1"),
+        ([b"192.0.2.1", b"192.0.2.2"], "192.0.2.1, 192.0.2.2"),
+        ([b"192.0.2.1", b"", b"192.0.2.2"], "192.0.2.1, , 192.0.2.2"),
+        ([b"192.0.2.1", b"192.0.2.2", b""], "192.0.2.1, 192.0.2.2, "),
+    ],
+)
+def test_all_that_proxies_say_of_the_client_is_kept(
+    tmp_path: Path, sent: list[bytes], recorded: str
+) -> None:
+    one = Served(tmp_path, ok)
+    one.run(headers=[(b"x-forwarded-for", value) for value in sent])
+    assert one.request.begin.forwarded_for == recorded
+
+
+def test_an_event_stream_is_known_each_time_whatever_other_clients_accept(tmp_path: Path) -> None:
+    accepts = [b"text/event-stream", b"*/*", b"text/html, text/event-stream;q=0.1"] * 2
+    accepts += [b"x" * 300 + b"text/event-stream"]
+    for number, accept in enumerate(accepts):
+        one = Served(tmp_path / str(number), ok)
+        one.run(headers=[(b"accept", accept)])
+        assert one.request.begin.event_stream == (b"event-stream" in accept)
+    for number in range(300):
+        asgi._flag_of(b"text/x%d" % number)
+    assert len(asgi._accepted) <= 256
+    assert max(map(len, asgi._accepted)) <= 256
 
 
 @pytest.mark.parametrize(
