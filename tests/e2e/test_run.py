@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from standfast.record import unmet
 from tests.e2e.servers.serving import environment, standfast_run
 
 
@@ -80,7 +81,6 @@ def test_what_is_said_too_early_is_taken_back(tmp_path: Path) -> None:
     [
         ("aiohttp.web", ["aiohttp", "neither WSGI nor ASGI"]),
         ("tornado.httpserver", ["tornado", "neither WSGI nor ASGI"]),
-        ("gevent.pywsgi", ["gevent", "standfast.wsgi.Recorder"]),
     ],
 )
 def test_a_server_that_is_not_known_is_named_also_when_it_ends_soon(
@@ -91,6 +91,10 @@ def test_a_server_that_is_not_known_is_named_also_when_it_ends_soon(
     assert all(word in line for word in [*words, "Known are gunicorn, uvicorn"]), line
     assert ("standfast.asgi" in line, "doctor" in line) == (False, False)
     assert list((tmp_path / "journal").glob(".run-*")) == []
+
+
+def test_a_server_that_is_not_known_and_serves_wsgi_can_be_recorded_by_hand() -> None:
+    assert "standfast.wsgi.Recorder(app)" in unmet.message("serve", 1.0, {"cheroot"})
 
 
 def test_a_known_server_that_loads_for_long_is_not_called_unknown(tmp_path: Path) -> None:

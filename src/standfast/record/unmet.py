@@ -19,8 +19,6 @@ OTHERS = {
     "cherrypy": ("cherrypy", "wsgi"),
     "bjoern": ("bjoern", "wsgi"),
     "meinheld": ("meinheld", "wsgi"),
-    "eventlet.wsgi": ("eventlet", "wsgi"),
-    "gevent.pywsgi": ("gevent", "wsgi"),
     "aiohttp.web_server": ("aiohttp", ""),
     "tornado.httpserver": ("tornado", ""),
     "twisted.web.server": ("twisted", ""),
@@ -32,7 +30,10 @@ _BY_HAND = {
     "asgi": "standfast.asgi.Recorder(app) records an ASGI application by hand.",
     "wsgi and asgi": "standfast.wsgi.Recorder and standfast.asgi.Recorder record by hand.",
 }
-_ALL = "gunicorn, uvicorn, hypercorn, waitress, uWSGI, werkzeug, Django's runserver and wsgiref"
+_ALL = (
+    "gunicorn, uvicorn, hypercorn, waitress, uWSGI, gevent, eventlet, werkzeug, Django's runserver"
+    " and wsgiref"
+)
 
 
 def message(command: str, ran_s: float, seen: Collection[str], *, over: bool = False) -> str:

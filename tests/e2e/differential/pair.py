@@ -38,6 +38,8 @@ SERVERS = {
     "waitress": f"{BIN}/waitress-serve --listen 127.0.0.1:{{port}} odd_wsgi:app",
     "werkzeug": f"{BIN}/python serve_werkzeug.py {{port}}",
     "wsgiref": f"{BIN}/python serve_wsgiref.py {{port}}",
+    "gevent": f"{BIN}/python serve_gevent.py {{port}}",
+    "eventlet": f"{BIN}/python serve_eventlet.py {{port}}",
     "uwsgi": f"{DEBIAN} --master --processes 1 --module odd_wsgi:app",
     "uwsgi-threads": f"{DEBIAN} --lazy-apps --master --threads 2 --module odd_wsgi:app",
     "pyuwsgi": f"{PYUWSGI} --master --processes 1 --module odd_wsgi:app",
@@ -45,6 +47,8 @@ SERVERS = {
 
 #: What differs from one run of a server to the next, and what stands for it.
 _VARYING = [
+    (re.compile(rb"'REMOTE_PORT': '\d+'|hidden keys: \d+"), b"SOME"),
+    (re.compile(rb'(" \d{3} \d+ )\d+\.\d+(e-\d+)?$', re.M), rb"\1TOOK"),
     (re.compile(rb"(?i)(date: )[^\r\n]*"), rb"\1NOW"),
     (re.compile(rb"\d\d\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d([,.]\d+)?( [+-]\d{4})?"), b"NOW"),
     (re.compile(rb"\d\d?/\w{3}/\d{4}[ :]\d\d:\d\d:\d\d( [+-]\d{4})?"), b"NOW"),

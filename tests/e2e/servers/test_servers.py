@@ -45,6 +45,8 @@ SERVERS = {
     "program-uvicorn": "python call_uvicorn.py {port}",
     "program-waitress": "python call_waitress.py {port}",
     "program-wsgiref": "python call_wsgiref.py {port}",
+    "program-gevent": "python call_gevent.py {port}",
+    "program-eventlet": "python call_eventlet.py {port}",
 }
 #: Those whose master is written in Python and reads how its workers died.
 READS_STATUSES = ("gunicorn", "uvicorn-workers", "hypercorn")

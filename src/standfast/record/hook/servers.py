@@ -187,6 +187,23 @@ def _werkzeug_debugger(module: ModuleType) -> None:
     after(getattr(module, "DebugTraceback", None) or module.Traceback, "__init__", then)
 
 
+def _gevent(module: ModuleType) -> None:
+    def then(server: Any, _: None) -> None:
+        # gunicorn has put a recorder around its own already.
+        server.application = recorded_wsgi(server.application, _version(module))
+
+    after(module.WSGIServer, "__init__", then)
+
+
+def _eventlet(module: ModuleType) -> None:
+    """``eventlet.wsgi.server`` makes a ``Server``; gunicorn's worker calls its protocol alone."""
+
+    def then(server: Any, _: None) -> None:
+        server.app = recorded_wsgi(server.app, _version(module))
+
+    after(module.Server, "__init__", then)
+
+
 def _wsgiref(module: ModuleType) -> None:
     """The standard library's server, and Django's ``runserver`` which is built on it."""
 
@@ -207,6 +224,8 @@ _ACTIONS: dict[str, Callable[[ModuleType], None]] = {
     "werkzeug.serving": _werkzeug,
     "werkzeug.debug.tbtools": _werkzeug_debugger,
     "wsgiref.simple_server": _wsgiref,
+    "gevent.pywsgi": _gevent,
+    "eventlet.wsgi": _eventlet,
     "uvicorn.server": recycling.watch_uvicorn,
     "hypercorn.asyncio.worker_context": recycling.watch_hypercorn,
     "hypercorn.trio.worker_context": recycling.watch_hypercorn,
