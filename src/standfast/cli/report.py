@@ -44,7 +44,16 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     parser.add_argument(
         "what",
-        choices=("crashes", "incident", "verdict", "suspects", "slow", "errors", "inflight"),
+        choices=(
+            "crashes",
+            "incident",
+            "verdict",
+            "suspects",
+            "slow",
+            "errors",
+            "logged",
+            "inflight",
+        ),
     )
     parser.add_argument("id", nargs="?", type=_number, metavar="ID", help="of `incident`")
     parser.add_argument(
@@ -72,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         "suspects": _suspects,
         "slow": _slow,
         "errors": _errors,
+        "logged": _logged,
         "inflight": _in_flight,
     }
     return show[arguments.what](arguments)
@@ -262,7 +272,18 @@ def _closed(arguments: argparse.Namespace, outcome: str, nothing: str) -> int:
     return 1 if found else 0
 
 
-def _print_logged(arguments: argparse.Namespace) -> None:
+def _logged(arguments: argparse.Namespace) -> int:
+    from standfast.diagnose import shapes
+    from standfast.store.queries import logged
+
+    if arguments.json:
+        _print_json([shapes.logged(row) for row in logged(*_store(arguments))])
+    elif not _print_logged(arguments):
+        print("No request that did not fail has logged an error.")
+    return 0
+
+
+def _print_logged(arguments: argparse.Namespace) -> bool:
     from standfast.store.queries import logged
 
     found = logged(*_store(arguments))
@@ -284,6 +305,7 @@ def _print_logged(arguments: argparse.Namespace) -> None:
             for row in found
         ]
         print_table(columns, rows)
+    return bool(found)
 
 
 def _print_closed(found: Sequence[Any], outcome: str) -> None:

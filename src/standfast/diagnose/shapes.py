@@ -64,3 +64,16 @@ def closed(row: Any) -> dict[str, Any]:
         "duration_s": None if row.duration_ns is None else row.duration_ns / 1e9,
     }
     return {**shown, "error": row.error} if row.outcome == FAILED else shown
+
+
+def logged(row: Any) -> dict[str, Any]:
+    """What was logged as an error at one place of one route, in requests that did not fail."""
+    return {
+        "app": row.app,
+        "route": row.template,
+        "place": row.place,
+        "count": row.count,
+        "first_at": moment(row.first_ns),
+        "last_at": moment(row.last_ns),
+        "error": row.error,
+    }

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import re
+import time
 from html.parser import HTMLParser
 
 import pytest
+from sqlalchemy import select
 
 from standfast.diagnose.words import harmless
-from standfast.store.tables import request, worker
-from tests.e2e.web.dashboard import HOSTILE, STRANGE_APP, Dashboard
+from standfast.store.tables import logged_error, request, route, worker
+from tests.e2e.web.dashboard import HOSTILE, SECRET, STRANGE_APP, Dashboard
 
 #: Elements that our templates have; anything else was made by what was recorded.
 OURS = re.compile(
@@ -163,3 +166,21 @@ def test_what_one_asks_for_comes_back_as_text(shown: Dashboard) -> None:
                 assert OURS.fullmatch(tag) and not any(map(_ACTS.match, attributes))
     for name in ("signin", "signin?next=/%3Cscript%3E", "%3Cscript%3E", "shared/%3Cscript%3E"):
         inert(shown.client().get(name).text)
+
+
+def test_what_was_only_logged_is_shown_beside_the_failures_and_is_ones_own(
+    shown: Dashboard,
+) -> None:
+    place = "<img src=x onerror=alert(1)> wrong password"
+    with shown.house.engine.begin() as connection:
+        for app, words in (("shop", place), ("bank", SECRET)):
+            template = connection.execute(
+                select(route.c.id).where(route.c.application_id == shown.app(app)).limit(1)
+            ).scalar()
+            times = {"first_ns": time.time_ns(), "last_ns": time.time_ns()}
+            row = {"route_id": template, "place": words, "count": 471, "error": words, **times}
+            connection.execute(logged_error.insert().values(**row))
+    answer = shown.signed_in("ada").get(f"apps/{shown.app('shop')}/errors")
+    assert ">471<" in answer.text
+    assert html.escape(place) in answer.text and place not in answer.text
+    assert SECRET not in answer.text

@@ -126,6 +126,21 @@ def test_where_there_are_several_applications_each_row_names_its_own(
         assert "shop" not in report(what, "--app", "shop")
 
 
+def test_what_was_only_logged_is_told_to_programs_too(house: House, report: Report) -> None:
+    journal = house.journal(living())
+    assert report.json("logged") == []
+    for _ in range(3):
+        journal.request("/login", 401, error=b"shop: wrong password", flags=LOGGED)
+    house.drain()
+    (told,) = report.json("logged")
+    assert report.status == 0
+    assert list(told) == ["app", "route", "place", "count", "first_at", "last_at", "error"]
+    assert (told["app"], told["route"], told["count"]) == ("shop", "/login", 3)
+    assert told["error"] == "shop: wrong password"
+    assert "wrong password" in report("logged")
+    assert report.json("errors") == []
+
+
 def test_what_is_in_flight_needs_no_store(house: House, report: Report) -> None:
     journal = house.journal(living())
     journal.begin("/running")

@@ -17,11 +17,15 @@ from standfast.store.listing import (
     flying,
     one_request,
 )
+from standfast.store.queries import Filter, logged
 from standfast.store.series import route_times
 from standfast.store.tables import FAILED, SLOW
 from standfast.web.rendering import counted, page
 from standfast.web.selection import PAGE_SIZE, cursor_text
 from standfast.web.visits import Visit, about_app
+
+#: So many places are shown at which was only logged, the latest.
+_MOST_LOGGED = 20
 
 
 def wanted(visit: Visit) -> Wanted:
@@ -60,7 +64,9 @@ def errors(visit: Visit) -> Response:
         ascending=selection.ascending, after=selection.after, limit=PAGE_SIZE,
     )  # fmt: skip
     groups = error_groups(visit.site.engine, wanted(visit))
-    return page(visit, "errors.html", groups=groups, **_list(found))
+    asked = Filter(visit.app[1], selection.period.since_ns, selection.route, _MOST_LOGGED)
+    told = logged(visit.site.engine, asked)
+    return page(visit, "errors.html", groups=groups, logged=told, **_list(found))
 
 
 def _list(found: Page) -> dict[str, Any]:
