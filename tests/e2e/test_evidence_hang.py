@@ -288,8 +288,9 @@ def test_a_silent_connection_that_was_timed_out_is_told_to_wait_for_its_client()
         assert server.get("/")[0] == 200
         with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as silent:
             silent.sendall(b"GET / HT")
-            until(house, lambda: of(house, "client_wait"))
-        (waits,) = of(house, "client_wait")
+            told = {"kind": "client_wait", "source": "faulthandler"}
+            until(house, lambda: house.rows(evidence, **told))
+        waits = json.loads(house.row(evidence, **told).data)
         assert (waits["part"], waits["server"]) == ("head", "gunicorn")
         assert "request_id" not in waits
 

@@ -62,8 +62,9 @@ _LOOPS = (
 )
 #: One line of a stack by faulthandler; its texts are the application's.
 _LINE = re.compile(r'^  File "([^"\n]{1,4096})", line (\d{1,9}) in (\S{1,1024})$')
-#: Not the application's own code: installed packages, Python's library, what is built in.
-_FOREIGN = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d{1,3}/|^<")
+#: Not the application's own code: installed packages and their programs, Python's library, what is
+#: built in.
+_FOREIGN = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d{1,3}/|/bin/[^/.]{1,80}$|^<")
 _MOST_LINES = 200
 
 

@@ -27,7 +27,10 @@ _CLIENT = re.compile(
 )
 #: What lies between a socket and the code that reads from it.
 _PASSING = re.compile(r"(?:^|/)(?:socket|ssl|selectors|_socketcommon|_socket3|io)\.py$|^<")
-_NOT_ITS_OWN = re.compile(r"/lib(?:64)?/python3|site-packages/|dist-packages/|standfast/record/|^<")
+#: A program in a ``bin`` folder is the one that started the server.
+_NOT_ITS_OWN = re.compile(
+    r"/lib(?:64)?/python3|site-packages/|dist-packages/|standfast/record/|/bin/[^/.]{1,80}$|^<"
+)
 _SERVERS = re.compile(
     r"(?:^|/)(?:gunicorn|uvicorn|uvicorn_worker|hypercorn|gevent|eventlet|waitress|werkzeug|"
     r"asyncio|uvloop|concurrent/futures|standfast/record)/|(?:^|/)(?:signal|runpy)\.py$"
