@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
@@ -151,3 +152,19 @@ def test_a_worker_that_dies_in_background_work_leaves_it_running() -> None:
     request = recorded.one("/background-segv")
     assert [(end.running, end.status) for end in request.ends] == [(True, 200)]
     assert " in background_segv\n" in recorded.faults[request.worker.pid]
+
+
+def test_what_tore_a_request_out_stands_by_its_own_name_in_the_last_line() -> None:
+    command = "gunicorn -b 127.0.0.1:{port} -k gevent --max-requests 3 --graceful-timeout 1"
+    with (
+        serving(*command.split(), "shop_wsgi:app") as server,
+        ThreadPoolExecutor(1) as client,
+    ):
+        client.submit(server.get, "/sleep?20")
+        read_until(server.journal, lambda recorded: len(recorded.requests) == 1)
+        for _ in range(3):
+            server.get("/")
+        read_until(server.journal, lambda recorded: bool(recorded.one("/sleep").ends))
+        (end,) = read(server.journal).one("/sleep").ends
+        assert end.aborted
+        assert re.match(r"(\w+\.)*GreenletExit\b", end.error.splitlines()[-1])
