@@ -289,9 +289,18 @@ class _Body:
 
 
 class _SizedBody(_Body):
-    """The body of an application that says how many chunks it has: the server may ask."""
+    """The body of an application that says how many chunks it has. The server may ask for that, and
+    may go through the chunks more than once: to add up their lengths, then to send them."""
 
     __slots__ = ()
+
+    def __iter__(self) -> Iterator[bytes]:
+        # Each pass is a new one, and none says that the response is complete: close() does.
+        self._chunks, self._is_complete = None, True
+        chunks = super().__iter__()
+        if self._chunks is not self._body:
+            self._request.sent = 0
+        return chunks
 
     def __len__(self) -> int:
         return len(self._body)

@@ -54,6 +54,7 @@ _VARYING = [
     (re.compile(rb"\d\d?/\w{3}/\d{4}[ :]\d\d:\d\d:\d\d( [+-]\d{4})?"), b"NOW"),
     (re.compile(rb"0x[0-9a-f]+"), b"0xADDRESS"),
     (re.compile(rb"127\.0\.0\.1:\d+"), b"127.0.0.1:PORT"),
+    (re.compile(rb"'127\.0\.0\.1', \d+"), b"'127.0.0.1', PORT"),
     (re.compile(rb"\b(process |pid[:= ]*|worker |buried )\d+", re.I), rb"\1PID"),
     (re.compile(rb"\[\d+\]|\(\d+\)"), b"[PID]"),
     (re.compile(rb"\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4}"), b"NOW"),

@@ -44,7 +44,7 @@ def started(name: str, folder: Path, journal: Path) -> AbstractContextManager[Pa
 def test_a_server_answers_says_and_ends_as_it_does_without_standfast(
     servers: Pair, journal: Path
 ) -> None:
-    odd = list(odd_wsgi.ODD if "odd_wsgi" in SERVERS[servers.name] else odd_asgi.ODD)
+    odd = list(odd_asgi.ODD if "odd_asgi" in SERVERS[servers.name] else odd_wsgi.ODD)
     if "gevent" in servers.name:
         # gevent's own waitpid now and then misses a child that ends at once, without us as well.
         odd.remove("/forks")

@@ -78,6 +78,17 @@ def test_a_body_with_a_length_has_it_still_and_one_without_has_none(tmp_path: Pa
     assert not hasattr(Served(tmp_path, answering(Body(b"x"))).call(), "__len__")
 
 
+def test_a_body_with_a_length_can_be_gone_through_as_often_as_without_the_recorder(
+    tmp_path: Path,
+) -> None:
+    one = Served(tmp_path, answering({b"key": 1, b"other": 2}))
+    body = one.call()
+    assert sum(map(len, body)) == 8
+    assert list(body) == [b"key", b"other"]
+    body.close()
+    assert (one.end.sent, one.end.running) == (8, False)
+
+
 def test_a_body_that_fails_to_become_an_iterator_is_recorded_with_that_error(
     tmp_path: Path,
 ) -> None:
