@@ -292,14 +292,18 @@ class _SizedBody(_Body):
     """The body of an application that says how many chunks it has. The server may ask for that, and
     may go through the chunks more than once: to add up their lengths, then to send them."""
 
-    __slots__ = ()
+    __slots__ = ("_written",)
+
+    def __init__(self, request: _Request, body: Any) -> None:
+        super().__init__(request, body)
+        self._written = request.sent
 
     def __iter__(self) -> Iterator[bytes]:
         # Each pass is a new one, and none says that the response is complete: close() does.
         self._chunks, self._is_complete = None, True
         chunks = super().__iter__()
         if self._chunks is not self._body:
-            self._request.sent = 0
+            self._request.sent = self._written
         return chunks
 
     def __len__(self) -> int:
