@@ -38,7 +38,7 @@ def test_what_was_recorded_neither_runs_nor_breaks_the_layout(ada: Page, shown: 
 def test_each_hostile_request_has_a_page_that_shows_all_of_it(ada: Page, shown: Dashboard) -> None:
     visit(ada, shown, "errors")
     agents: list[str] = []
-    links = [link.get_attribute("href") for link in ada.locator("tbody").last.locator(".uri").all()]
+    links = [link.get_attribute("href") for link in ada.locator("table.stack .uri").all()]
     assert len(links) == 4 + len(HOSTILE)
     for link in links:
         ada.goto(f"{shown.url}{link}")

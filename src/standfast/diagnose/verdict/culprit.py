@@ -131,13 +131,15 @@ def _greedy(seen: Readings) -> Unfinished | None:
     """The only request that began when memory began to grow.
 
     One that began well before the rise had been harmless until then, one that began after it did
-    not start it.
+    not start it. Memory that is taken at once shows in no sample, but in what the kernel killed.
     """
     curve = [pair for pair in seen.column("rss") if pair[0] <= seen.span_s]
-    rise = seen.rise("rss", seen.span_s)
-    if rise is None:
+    at_end = memory(seen).last
+    if curve and at_end is not None and at_end > curve[-1][1]:
+        curve.append((0.0, at_end))
+    if len(curve) < 2:
         return None
-    low, high = rise
+    low, high = min(rss for _, rss in curve), curve[-1][1]
     lowest = max(i for i, (_, rss) in enumerate(curve) if rss - low <= _RISE_SEEN * (high - low))
     if lowest + 1 >= len(curve):
         return None

@@ -139,6 +139,11 @@ def test_a_request_that_took_all_memory_at_once_is_named() -> None:
     assert named(judge(case(*facts, requests=(THREE,)))) == ("abc-3", 0.99)
 
 
+def test_of_several_the_one_that_began_when_all_memory_was_taken_at_once_is_strong() -> None:
+    facts = (c.ended("SIGKILL"), c.oom_kill(780), c.counter(), c.curve([80.0] * 10))
+    assert named(judge(case(*facts, requests=(ONE, THREE)))) == ("abc-3", 0.9)
+
+
 def test_how_an_application_was_loaded_is_no_growth_of_a_later_request() -> None:
     loaded = [20.0, 60, 120, 200, *[200.0] * 10]
     facts = (c.ended("SIGKILL"), c.curve(loaded), c.host_memory(), c.counter(0, 0))
