@@ -39,7 +39,7 @@ def test_each_hostile_request_has_a_page_that_shows_all_of_it(ada: Page, shown: 
     visit(ada, shown, "errors")
     agents: list[str] = []
     links = [link.get_attribute("href") for link in ada.locator("table.stack .uri").all()]
-    assert len(links) == 4 + len(HOSTILE)
+    assert len(links) == 3 + len(HOSTILE)
     for link in links:
         ada.goto(f"{shown.url}{link}")
         assert "taken" not in ada.title()
