@@ -159,6 +159,7 @@ def test_where_nobody_has_the_logs_any_more_a_person_empties_it_and_it_is_copied
     bare["one"].purge_logs()
     assert "two: one no longer has the logs that it needs" in bare.needs()[0]
     bare["two"].ask(
+        "SET GLOBAL event_scheduler = OFF",
         "STOP ALL SLAVES",
         "SET SESSION sql_log_bin = 0",
         "DROP DATABASE shop",
