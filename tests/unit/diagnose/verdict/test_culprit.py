@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from standfast.diagnose.verdict import Verdict, judge
-from standfast.store.evidence import Fact
+from standfast.store.evidence import Fact, Source
 
 from . import cases as c
 from .cases import case, request
@@ -178,3 +178,9 @@ def test_the_only_request_older_than_the_time_out_is_strong() -> None:
 
 def test_a_worker_that_did_not_start_has_no_culprit() -> None:
     assert named(judge(case(c.failed_start(), requests=(ONE,)))) == (None, None)
+
+
+def test_a_crash_that_uwsgi_turns_into_an_exit_code_is_a_crash() -> None:
+    facts = (c.traceback(thread=ONE.thread), c.ended(1), c.ended(1, Source.PROCESS_EVENTS))
+    verdict = judge(case(*facts, requests=(ONE, TWO), server="uWSGI 2.0.21"))
+    assert (verdict.cause.name, verdict.confidence, verdict.culprit) == ("app_crash", 0.99, "abc-1")

@@ -100,8 +100,10 @@ def crash(seen: Readings) -> Finding | None:
         strength = LIKELY if seen.end.signal == "SIGABRT" else STRONG
     supports = [cite(fact) for fact in tracebacks + kernel]
     supports += [words for fact in tracebacks for words in _where(fact)]
-    supports += agreeing(seen, FATAL, ())
-    contradicts = misfits(seen, FATAL, ())
+    # uWSGI catches the signal, writes what it was doing, and leaves with this code.
+    codes = (1,) if tracebacks and uwsgi.is_uwsgi(seen) else ()
+    supports += agreeing(seen, FATAL, codes)
+    contradicts = misfits(seen, FATAL, codes)
     contradicts += [cite(fact) for fact in seen.case.all(evidence.TIMEOUT)]
     aborts = [f for f in seen.case.all(evidence.MASTER_SIGNAL) if text(f.data, "signal") in FATAL]
     contradicts += [cite(fact) for fact in aborts]
