@@ -65,6 +65,10 @@ _VARYING = [
 ]
 #: The recorder's own frames, with the lines of source below them.
 _OWN_FRAME = re.compile(rb'( *\|? *)  File "[^"]*/standfast/[^"]*", line[^\n]*\n(\1    [^\n]*\n)*')
+#: What eventlet's hub says of an error depends on what woke the greenlet: the socket or a timer.
+_HUB = re.compile(
+    rb'  File "[^"]*/eventlet/hubs/[^"]*", line[^\n]*\n(    [^\n]*\n)*|Removing descriptor: \d+\n'
+)
 
 
 class Running(NamedTuple):
@@ -114,7 +118,7 @@ class Pair(NamedTuple):
 
 def steady(data: bytes) -> bytes:
     """``data`` without the recorder's frames and what is another with each run."""
-    data = _OWN_FRAME.sub(b"", data)
+    data = _HUB.sub(b"", _OWN_FRAME.sub(b"", data))
     for pattern, instead in _VARYING:
         data = pattern.sub(instead, data)
     return data
