@@ -29,6 +29,9 @@ _TAKEN = {
 }
 _PASSIVE = range(40000, 40100)
 
+#: The first line of a private key is shorter, in bytes.
+_KEY_START = 100
+
 Problem = tuple[lines.Path, str]
 
 
@@ -54,9 +57,9 @@ def load_site(path: str | Path) -> Site:
             if not (each["type"] == "too_short" and each["input"])
         ]
     else:
-        found = list(_contradictions(site))
+        site.at(file)
+        found = [*_contradictions(site), *_unreadable(site)]
         if not found:
-            site.at(file)
             return site
     shown = dict.fromkeys(_words(file, places, *each) for each in _in_order(found, places))
     raise UsageError("\n".join(shown))
@@ -193,6 +196,22 @@ def _contradictions(site: Site) -> Iterator[Problem]:
             yield path, f"{_PASSIVE[0]} to {_PASSIVE[-1]} are needed for FTP"
         if server.address.is_multicast or server.address.is_unspecified:
             yield ("servers", at, "address"), f"{server.address} is not the address of a server"
+
+
+def _unreadable(site: Site) -> Iterator[Problem]:
+    """A private key that cannot be logged in with."""
+    identity = site.identity_file
+    if identity is None:
+        return
+    try:
+        with identity.open("rb") as file:
+            start = file.read(_KEY_START)
+    except OSError as error:
+        yield ("identity",), f"{identity} cannot be read: {error.strerror}"
+        return
+    if b"PRIVATE KEY" not in start:
+        hint = ", it is the public half" if identity.suffix == ".pub" else ""
+        yield ("identity",), f"{identity} is no private key of OpenSSH{hint}"
 
 
 def _doubles(table: str, key: str, values: list[object]) -> Iterator[Problem]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,26 +18,10 @@ from pydantic import (
     model_validator,
 )
 
+from .keys import public_key
+
 #: As many servers as there are offsets for keys that count up (``auto_increment_increment``).
 MOST_SERVERS = 10
-
-_KEY_KINDS = ("ssh-ed25519", "ecdsa-sha2-", "ssh-rsa", "sk-ssh-ed25519@", "sk-ecdsa-sha2-")
-
-
-def _public_key(text: str) -> str:
-    """One line as in a file ``.pub`` of OpenSSH."""
-    kind, _, rest = text.strip().partition(" ")
-    if "PRIVATE KEY" in text:
-        raise ValueError("this is a private key: put in the public one, the line of the file .pub")
-    try:
-        blob = base64.b64decode(rest.split()[0], validate=True)
-    except (IndexError, binascii.Error):
-        blob = b""
-    whole = kind.encode() in blob and text.strip().isprintable()
-    if not kind.startswith(_KEY_KINDS) or not whole:
-        raise ValueError("must be a public key as in a file .pub: 'ssh-ed25519 AAAA… name'")
-    return text.strip()
-
 
 #: Users that Debian or the site's own packages make: none of them is a person.
 _OF_THE_SYSTEM = frozenset({
@@ -75,6 +57,22 @@ def _path(text: str) -> str:
     return text
 
 
+def _some_place(network: IPvAnyNetwork) -> IPvAnyNetwork:
+    least = _SHORTEST_PREFIX[network.version]
+    if network.prefixlen < least:
+        raise ValueError(
+            f"{network} is a large part of the whole internet, to which SSH and the database would"
+            f" be open: a network has at least /{least}; give the addresses that you come from"
+        )
+    return network
+
+
+def _database(text: str) -> str:
+    if text.lower() in _OF_MARIADB:
+        raise ValueError(f"{text!r} is the database system's own, or ours: it is not the site's")
+    return text
+
+
 def _in_quotes(value: object) -> object:
     # A bare number is an address to Python's ipaddress: 12 is 0.0.0.12.
     if isinstance(value, int):
@@ -82,6 +80,12 @@ def _in_quotes(value: object) -> object:
     return value
 
 
+#: The shortest prefix of a network of an admin, by version of IP: an /8 is that of a large company.
+_SHORTEST_PREFIX = {4: 8, 6: 16}
+#: What is each server's own and never replicated, and where `standfast` keeps what is its own.
+_OF_MARIADB = frozenset({
+    "mysql", "sys", "information_schema", "performance_schema", "standfast", "standfast_joining",
+})  # fmt: skip
 _PART = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _LABEL = rf"^{_PART}$"
 _DOMAIN = rf"^({_PART}\.)+{_PART}$"
@@ -100,14 +104,14 @@ Label = Annotated[str, Field(pattern=_LABEL)]
 Domain = Annotated[str, Field(pattern=_DOMAIN, max_length=253)]
 UserName = Annotated[str, Field(pattern=_USER)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
-PublicKey = Annotated[str, AfterValidator(_public_key)]
+PublicKey = Annotated[str, AfterValidator(public_key)]
 Folder = Annotated[str, AfterValidator(_root_folder)]
 PackageName = Annotated[str, Field(pattern=_PACKAGE)]
 Line = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_one_line)]
 FilePath = Annotated[str, Field(min_length=1), AfterValidator(_path)]
 Address = Annotated[IPvAnyAddress, BeforeValidator(_in_quotes)]
-Network = Annotated[IPvAnyNetwork, BeforeValidator(_in_quotes)]
-DatabaseName = Annotated[str, Field(pattern=_DATABASE)]
+Network = Annotated[IPvAnyNetwork, BeforeValidator(_in_quotes), AfterValidator(_some_place)]
+DatabaseName = Annotated[str, Field(pattern=_DATABASE), AfterValidator(_database)]
 
 
 class _Part(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import string
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,17 @@ def test_the_template_fits_the_lab_in_thirty_lines(tmp_path: Path) -> None:
         ("domain = \"shop.example\"", "domain = \"Shop\"", "domain",
          "domain: must be a domain in lower case, like 'shop.example'; it is 'Shop'"),
         (f"keys = [\"{KEY}\"]", "keys = [\"ssh-ed25519 nothing\"]", "keys",
+         "admins[0].keys[0]: is no whole key of the kind ssh-ed25519: a character is missing"),
+        (f"keys = [\"{KEY}\"]", "keys = [\"ssh-dss AAAA ann\"]", "keys",
          "admins[0].keys[0]: must be a public key as in a file .pub: 'ssh-ed25519 AAAA… name'"),
+        ("10.88.0.1\"]", "0.0.0.0/0\"]", "addresses",
+         "admins[0].addresses[0]: 0.0.0.0/0 is a large part of the whole internet"),
+        ("10.88.0.1\"]", "10.88.0.1\", \"8000::/1\"]", "addresses",
+         "admins[0].addresses[1]: 8000::/1 is a large part of the whole internet"),
+        ("databases = [\"shop\"]", "databases = [\"shop\", \"MySQL\"]", "databases",
+         "database.databases[1]: 'MySQL' is the database system's own"),
+        ("databases = [\"shop\"]", "databases = [\"standfast\"]", "databases",
+         "database.databases[0]: 'standfast' is the database system's own, or ours"),
         (f"keys = [\"{KEY}\"]", "keys = []", "keys", "admins[0].keys: must have at least one"),
         ("name = \"ann\"", "name = \"mysql\"", "name = \"mysql\"", "is the system's own user"),
         ("ssh_port = 2222\n\n[database]", "ssh_port = 443\n\n[database]", "ssh_port = 443",
@@ -109,6 +120,55 @@ def test_a_mistake_is_named_by_its_line_its_key_and_what_is_allowed(
         assert f"site.toml:{line_of(text, beginning)}: " in said
     else:
         assert re.match(r"site\.toml:\d+: ", said)
+
+
+@pytest.mark.parametrize("at", range(len(KEY.split()[1]) - 1))
+def test_a_key_with_a_character_missing_is_refused(tmp_path: Path, at: int) -> None:
+    kind, encoded, comment = KEY.split()
+    broken = f"{kind} {encoded[:at]}{encoded[at + 1 :]} {comment}"
+    assert "is no whole key of the kind ssh-ed25519" in refusal(tmp_path, template("ann", broken))
+
+
+def test_a_key_that_begins_with_another_letter_is_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path, template("ann", KEY.replace(" AAAAC3", " BBBBC3")))
+    assert "admins[0].keys[0]: is no whole key" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "taken"),
+    [
+        ("-t ed25519", True), ("-t ecdsa -b 384", True), ("-t rsa -b 2048", True),
+        ("-t rsa -b 1024", False),
+    ],
+)  # fmt: skip
+def test_whole_keys_of_each_kind_are_taken_and_weak_ones_are_not(
+    tmp_path: Path, options: str, taken: bool
+) -> None:
+    file = tmp_path / "key"
+    subprocess.run(
+        ["ssh-keygen", "-q", *options.split(), "-N", "", "-C", "ann", "-f", file], check=True
+    )
+    key = (tmp_path / "key.pub").read_text().strip()
+    if taken:
+        assert load(tmp_path, template("ann", key)).admins[0].keys == (key,)
+    else:
+        assert "is an RSA key of 1024 bits, which is too weak" in refusal(
+            tmp_path, template("ann", key)
+        )
+
+
+def test_an_identity_is_a_private_key_that_can_be_read(tmp_path: Path) -> None:
+    text = template("ann", KEY, "key")
+    missing = refusal(tmp_path, text)
+    assert f"site.toml:{line_of(text, 'identity')}: identity: " in missing
+    assert "key cannot be read: No such file or directory" in missing
+    (tmp_path / "key").write_text(KEY)
+    assert "key is no private key of OpenSSH" in refusal(tmp_path, text)
+    public = template("ann", KEY, "key.pub")
+    (tmp_path / "key.pub").write_text(KEY)
+    assert "no private key of OpenSSH, it is the public half" in refusal(tmp_path, public)
+    (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    assert load(tmp_path, text).identity_file == tmp_path / "key"
 
 
 def test_a_key_with_anything_in_its_comment_is_written_as_it_is(tmp_path: Path) -> None:
