@@ -19,13 +19,13 @@ _CHUNK = 500
 class Filter:
     """Which rows are wanted; ``since_ns`` is nanoseconds of the epoch, None means all.
 
-    ``route`` is a template, or the beginning of some followed by ``*``; ``incident_id`` wants
-    one incident only.
+    Each of ``routes`` is a template, or the beginning of some followed by ``*``; ``incident_id``
+    wants one incident only.
     """
 
     app: str | None = None
     since_ns: int | None = None
-    route: str | None = None
+    routes: tuple[str, ...] | None = None
     limit: int = 20
     incident_id: int | None = None
 
@@ -52,12 +52,12 @@ def incidents(engine: Engine, wanted: Filter, most: int = MOST) -> list[Struck]:
             statement = statement.where(incident.c.died_ns >= wanted.since_ns)
         if wanted.incident_id is not None:
             statement = statement.where(incident.c.id == wanted.incident_id)
-        if wanted.route is not None:
+        if wanted.routes is not None:
             # Asked of each incident, the newest first: from the route's requests it would lead
             # through all of them.
             there = select(request.c.id).where(
                 request.c.incident_id == incident.c.id,
-                request.c.route_id.in_(_routes(wanted.route)),
+                request.c.route_id.in_(_routes(wanted.routes)),
             )
             statement = statement.where(there.exists())
     return with_requests(engine, statement, most)
@@ -87,8 +87,8 @@ def closed(engine: Engine, outcome: str, wanted: Filter) -> Sequence[Row[Any]]:
     with engine.connect() as connection:
         if wanted.since_ns is not None:
             narrow = narrow.where(request.c.begun_ns >= wanted.since_ns)
-        if wanted.route is not None:
-            narrow = narrow.where(request.c.route_id.in_(_routes(wanted.route)))
+        if wanted.routes is not None:
+            narrow = narrow.where(request.c.route_id.in_(_routes(wanted.routes)))
         for app_id in _app_ids(connection, wanted.app):
             mine = connection.execute(narrow.where(request.c.application_id == app_id))
             newest = nlargest(wanted.limit, [*newest, *((row[0], row[1]) for row in mine)])
@@ -106,8 +106,8 @@ def logged(engine: Engine, wanted: Filter) -> Sequence[Row[Any]]:
     )
     if wanted.since_ns is not None:
         statement = statement.where(logged_error.c.last_ns >= wanted.since_ns)
-    if wanted.route is not None:
-        statement = statement.where(logged_error.c.route_id.in_(_routes(wanted.route)))
+    if wanted.routes is not None:
+        statement = statement.where(logged_error.c.route_id.in_(_routes(wanted.routes)))
     with engine.connect() as connection:
         if wanted.app is not None:
             ids = _app_ids(connection, wanted.app)
@@ -131,8 +131,19 @@ def _app_ids(connection: Connection, name: str | None) -> list[int]:
     return list(connection.execute(statement).scalars())
 
 
-def _routes(wanted: str) -> Select[tuple[int]]:
-    return select(route.c.id).where(on_route(wanted))
+def templates(engine: Engine, app: str | None) -> list[list[str]]:
+    """The routes of one application or of all, those of each by themselves and for each kind."""
+    found: dict[tuple[int, str], list[str]] = {}
+    with engine.connect() as connection:
+        ours = route.c.application_id.in_(_app_ids(connection, app))
+        wanted = select(route.c.application_id, route.c.kind, route.c.template).where(ours)
+        for row in connection.execute(wanted):
+            found.setdefault((row.application_id, row.kind), []).append(row.template)
+    return list(found.values())
+
+
+def _routes(wanted: Sequence[str]) -> Select[tuple[int]]:
+    return select(route.c.id).where(or_(*map(on_route, wanted)))
 
 
 def on_route(wanted: str) -> ColumnElement[bool]:

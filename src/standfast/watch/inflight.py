@@ -24,8 +24,8 @@ RUNNING = "running"
 #: The response is complete and the application's code still runs.
 BACKGROUND = "background"
 
-#: More requests in flight than this are not told apart, per worker.
-_MOST_OPEN = 10_000
+#: So many requests in flight of one worker are told of at most.
+MOST_OPEN = 10_000
 
 
 class InFlight(NamedTuple):
@@ -103,7 +103,7 @@ def _of_worker(files: WorkerFiles, header: Header, engine: Engine | None) -> Ite
             while True:
                 before = segment.offset
                 for kind, flags, body in segment.read():
-                    if kind == BEGIN and len(flying) < _MOST_OPEN:
+                    if kind == BEGIN and len(flying) < MOST_OPEN:
                         begin = unpack_begin(body, flags)
                         if begin is not None:
                             flying[begin.seq] = _begun(known, begin)
@@ -152,7 +152,7 @@ def _stored(known: _Known, engine: Engine) -> dict[int, InFlight]:
             request.c.outcome == OPEN,
             ~request.c.aborted,
         )
-        .limit(_MOST_OPEN)
+        .limit(MOST_OPEN)
     )
     with engine.connect() as connection:
         return {

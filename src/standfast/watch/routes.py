@@ -10,6 +10,7 @@ keeps it.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from sqlalchemy import Connection, Engine, func, select, update
 
@@ -176,6 +177,35 @@ class _Tree:
                 parts[at] = NAME
             place += b"/" + parts[at]
         return b"/".join(parts)
+
+
+def of_path(path: str, known: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """The routes under which requests of a path may have been counted; ``known`` are those that
+    there are, of each application by themselves.
+
+    More than one, as routes are learnt: what came before is counted by the path's spelling.
+    """
+    raw = path.encode()
+    folded = fold(raw)
+    found = {_text(folded)}
+    parts = folded.split(b"/")
+    for templates in known:
+        tree = Tree()
+        for template in templates:
+            tree.add(template.encode())
+            if _fits(template.encode().split(b"/"), parts):
+                found.add(template)
+        if matched := tree.match(raw):
+            found.add(matched.decode())
+    return tuple(sorted(found))
+
+
+def _fits(template: list[bytes], parts: list[bytes]) -> bool:
+    """Whether a route that the tree has made is that of a path."""
+    return len(template) == len(parts) and all(
+        wanted == part or (wanted == NAME and part != b"" and not _varies(part))
+        for wanted, part in zip(template, parts, strict=True)
+    )
 
 
 def _varies(part: bytes) -> bool:

@@ -125,6 +125,7 @@ def fill_folder(chance: random.Random, house: House) -> None:
         journal.app_folder = Path(files.app_folder(str(house.folder), who.app))
         fill_journal(chance, journal)
         journal.writer.close()
+        journal.app_folder.mkdir(exist_ok=True)  # of a worker that has written nothing
         for name in journal.files():
             if name.startswith(journal.uid) and name.endswith(files.SUFFIX):
                 damage(chance, journal.app_folder / name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 
 from standfast.cli.main import main
 from standfast.cli.tables import crop, duration, harmless, moment
-from standfast.journal.format import LOGGED, RUNNING
+from standfast.journal.format import BRACKETS, LOGGED, ROUTE, RUNNING
 from standfast.store import writing
 from standfast.store.tables import worker
+from standfast.watch.inflight import MOST_OPEN
+from standfast.watch.routes import WIDE
 from tests.unit.watch.journals import SECOND, START_NS, House, dead, living
 
 REQUEST_KEYS = ["id", "method", "uri", "client", "user_agent", "begun_at"]
@@ -154,6 +157,17 @@ def test_what_is_in_flight_needs_no_store(house: House, report: Report) -> None:
     assert "/running" in report("inflight")
 
 
+def test_what_is_in_flight_beyond_the_limit_is_counted(house: House, report: Report) -> None:
+    journal = house.journal()
+    for _ in range(25):
+        journal.begin("/slow")
+    assert report("inflight").endswith("and 5 more; --limit N shows N of them\n")
+    assert "more" not in report("inflight", "--limit", "25")
+    for _ in range(MOST_OPEN):
+        journal.begin("/slow")
+    assert f"and at least {MOST_OPEN - 20:,} more;" in report("inflight")
+
+
 def test_suspects_have_theirs(house: House, report: Report) -> None:
     for pid in range(20, 28):
         crash(house, pid, f"/label/{pid}", at_s=pid)
@@ -216,6 +230,29 @@ def test_filters_take_what_they_say(house: House, report: Report) -> None:
     since = moment(START_NS + 3000 * SECOND)
     assert [one["worker_pid"] for one in report.json("crashes", "--since", since)] == [12, 13]
     assert len(report.json("crashes", "--since", "2d")) == 3
+
+
+def test_a_path_finds_the_requests_of_its_route_however_that_was_learnt(
+    house: House, report: Report
+) -> None:
+    app = house.journal(living("blog"))
+    app.request("/blog/before", 500)
+    app.append(ROUTE, struct.pack("<H", BRACKETS) + b"/blog/<slug:title>")
+    for path in ("/blog/first", "/blog/second?page=2", "/about"):
+        app.request(path, 500)
+    tree = house.journal(living("wiki"))
+    for number in range(WIDE):
+        tree.request("/" + "abcdefghij"[number // 10] + "klmnopqrst"[number % 10])
+    tree.request("/late", 500)
+    house.drain()
+
+    def found(route: str) -> list[str]:
+        return sorted(one["uri"] for one in report.json("errors", "--route", route))
+
+    assert found("/blog/first") == found("/blog/<title>") == ["/blog/first", "/blog/second?page=2"]
+    assert found("/blog/before") == ["/blog/before", "/blog/first", "/blog/second?page=2"]
+    assert found("/later") == found("/{name}") == ["/late"]
+    assert found("/blog/first/comments") == []
 
 
 @pytest.mark.parametrize(

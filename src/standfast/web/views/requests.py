@@ -64,7 +64,8 @@ def errors(visit: Visit) -> Response:
         ascending=selection.ascending, after=selection.after, limit=PAGE_SIZE,
     )  # fmt: skip
     groups = error_groups(visit.site.engine, wanted(visit))
-    asked = Filter(visit.app[1], selection.period.since_ns, selection.route, _MOST_LOGGED)
+    routes = (selection.route,) if selection.route is not None else None
+    asked = Filter(visit.app[1], selection.period.since_ns, routes, _MOST_LOGGED)
     told = logged(visit.site.engine, asked)
     return page(visit, "errors.html", groups=groups, logged=told, **_list(found))
 
