@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
+from standfast.diagnose.verdict import Verdict, verdicts
 from standfast.store.tables import evidence, incident, request, worker
 from standfast.watch import Settings
 from tests.e2e.servers.serving import (
+    APP,
     BIN,
     PATIENCE_S,
     UWSGI,
@@ -276,6 +281,60 @@ def test_uvicorn_says_why_it_lets_its_workers_go(sig: str, reason: str) -> None:
         (told,) = house.rows(evidence, kind="master_signal")
         assert json.loads(told.data) == {"signal": "SIGTERM", "reason": reason}
         assert house.rows(incident) == []
+
+
+def killed_after_a_stop(
+    *command: str, by_hand: bool = False, log: bool = False
+) -> tuple[list[tuple[str, dict[str, Any]]], Verdict]:
+    """What is known and said of a server that is told to stop, does not, and is killed."""
+    with contextlib.ExitStack() as stack:
+        variables = {}
+        if by_hand:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="standfast-")))
+            variables = {"STANDFAST_APP": APP, "STANDFAST_JOURNAL": str(folder / "journal")}
+        server = stack.enter_context(
+            serving(*command, variables=variables, recorded=not by_hand),
+        )
+        if by_hand:
+            server = replace(server, journal=folder / "journal")
+        logs = (str(server.log),) if log else ()
+        house = stack.enter_context(watched(server, server_logs=logs))
+        stack.enter_context(ThreadPoolExecutor()).submit(server.get, "/sleep?60")
+        pid = serving_pid(house, "/sleep?60")
+        # A log counts in whole seconds: one of that of its start may be about the worker before.
+        started_ns = house.row(worker, pid=pid).started_ns
+        until(house, lambda: time.time_ns() > started_ns + 2_000_000_000)
+        server.process.send_signal(signal.SIGTERM)
+        said = re.compile(b"Shutting down|Handling signal: term")
+        until(house, lambda: said.search(server.log.read_bytes()))
+        os.killpg(server.process.pid, signal.SIGKILL)
+        until(house, lambda: house.rows(incident))
+        until(house, lambda: facts(house, pid, "exit"))
+        (verdict,) = verdicts(house.engine, [house.row(incident).id]).values()
+        told = facts(house, pid, "master_signal")
+        return [(kind, {**data, "log": "log" in data}) for kind, data in told], verdict
+
+
+def test_a_server_without_a_master_says_itself_that_it_was_told_to_stop() -> None:
+    told, verdict = killed_after_a_stop("uvicorn", "--port", "{port}", "shop_asgi:app")
+    data = {"signal": "SIGTERM", "reason": "stop", "log": False}
+    assert told == [("master_signal", data)]
+    assert (verdict.cause.name, verdict.word) == ("operator_stop", "strong")
+    assert re.search(r"asked to stop \d+\.\d s before it was killed", " ".join(verdict.supports))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["uvicorn", "--port", "{port}", "by_hand:asgi"],
+        [*GUNICORN, "--graceful-timeout", "60", "by_hand:wsgi"],
+    ],
+    ids=["uvicorn", "gunicorn"],
+)
+def test_a_servers_log_says_that_it_was_told_to_stop(command: list[str]) -> None:
+    told, verdict = killed_after_a_stop(*command, by_hand=True, log=True)
+    assert told == [("master_signal", {"reason": "stop", "log": True})]
+    assert (verdict.cause.name, verdict.word) == ("operator_stop", "strong")
 
 
 def test_hypercorn_stops_all_workers_when_one_has_died() -> None:

@@ -276,6 +276,9 @@ def _signal_fact(connection: Connection, reporter_id: int, word: Signal) -> Fact
         words += f" ({data['timeout_s']:g} s)" if "timeout_s" in data else ""
         return Fact(evidence.TIMEOUT, Source.MASTER, word.wall_ns, words, data)
     data["reason"] = _REASONS.get(word.reason, "other")
+    if word.pid == reporter_pid and word.reason == STOP:
+        words = f"the server in process {word.pid} was told to stop by {name}"
+        return Fact(evidence.MASTER_SIGNAL, Source.JOURNAL, word.wall_ns, words, data)
     if data["reason"] == "application":
         data["sender_pid"] = reporter_pid
         whom = "itself" if word.pid == reporter_pid else f"its parent {word.pid}"

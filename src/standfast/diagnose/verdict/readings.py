@@ -48,6 +48,16 @@ def cite(fact: Fact, words: str = "") -> str:
     return f"{said[:1].upper()}{said[1:].rstrip('.')} ({fact.source}, {moment(fact.at_ns)})."
 
 
+def is_by_application(order: Fact) -> bool:
+    """Whether an order to end came from the application's own code."""
+    return text(order.data, "reason") == "application"
+
+
+def latest_ns(fact: Fact) -> int:
+    """When it was at the latest: logs count in whole seconds."""
+    return fact.at_ns + (_SECOND_NS if fact.source == Source.SERVER_LOG else 0)
+
+
 class End(NamedTuple):
     """How a process ended, as one source has it; ``fact`` is None for the store's own row."""
 
@@ -125,6 +135,15 @@ class Readings:
         """The requests that an exception ended which is none of ``Exception``, where it is known:
         such as SystemExit."""
         return [Torn(r, *last_error(r.error)) for r in self.case.requests if r.aborted]
+
+    @cached_property
+    def orders(self) -> list[Fact]:
+        """What masters, servers and the application itself say of why the worker was to end. What
+        the application's own signal has led to is left out."""
+        said = self.case.all(evidence.MASTER_SIGNAL)
+        own_ns = [fact.at_ns for fact in said if is_by_application(fact)]
+        first_ns = min(own_ns, default=math.inf)
+        return [fact for fact in said if is_by_application(fact) or latest_ns(fact) <= first_ns]
 
     @cached_property
     def hears_master(self) -> bool:
@@ -256,6 +275,7 @@ class Torn(NamedTuple):
         )
 
 
+_SECOND_NS = 1_000_000_000
 #: Two samples of the watcher: the last one before a request may be that old.
 _BEFORE_S = 1.0
 _SPAN_S = 60.0

@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 from typing import Any, Callable
 
-from .. import loading, recycling, unmet
+from .. import loading, recycling, stops, unmet
 from ..children import watch_multiprocessing
 from ..errors import safely, serving, stack_of
 from ..kills import watch_kills
@@ -151,6 +151,11 @@ def _uvicorn(module: ModuleType) -> None:
     loading.around(module.Config, "load")
 
 
+def _uvicorn_server(module: ModuleType) -> None:
+    recycling.watch_uvicorn(module)
+    stops.watch_uvicorn(module)
+
+
 def _hypercorn(module: ModuleType) -> None:
     def then_asgi(wrapper: Any, _: None) -> None:
         wrapper.app = recorded_asgi(wrapper.app, _version(module))
@@ -226,7 +231,7 @@ _ACTIONS: dict[str, Callable[[ModuleType], None]] = {
     "wsgiref.simple_server": _wsgiref,
     "gevent.pywsgi": _gevent,
     "eventlet.wsgi": _eventlet,
-    "uvicorn.server": recycling.watch_uvicorn,
+    "uvicorn.server": _uvicorn_server,
     "hypercorn.asyncio.worker_context": recycling.watch_hypercorn,
     "hypercorn.trio.worker_context": recycling.watch_hypercorn,
     # The masters that start workers, signal them and are told how they died.

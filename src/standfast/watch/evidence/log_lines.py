@@ -1,9 +1,9 @@
 """What servers write into their logs about the ends of their workers.
 
-The wordings are those of gunicorn (arbiter.py, 20 to 27), uWSGI (core/master.c,
-core/master_checks.c, core/utils.c, 2.0) and PHP-FPM (fpm_children.c, fpm_request.c, 7 and 8).
-Each is looked for where a line of that server starts and nowhere else: the rest of a line may be
-a client's words.
+The wordings are those of gunicorn (arbiter.py, 20 to 27), uvicorn (server.py, 0.20 to 0.54), uWSGI
+(core/master.c, core/master_checks.c, core/utils.c, 2.0) and PHP-FPM (fpm_children.c, fpm_request.c,
+7 and 8). hypercorn and waitress write nothing when they are told to stop. Each is looked for where
+a line of that server starts and nowhere else: the rest of a line may be a client's words.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from standfast.store.evidence import EXIT, LOG, TIMEOUT
+from standfast.store.evidence import EXIT, LOG, MASTER_SIGNAL, TIMEOUT
 from standfast.watch.facts import signal_name
 
 #: So many lines belong to one entry at most: a traceback, a backtrace.
@@ -24,18 +24,21 @@ _LINES = 200
 
 @dataclass
 class Entry:
-    """What a log says of one process; ``at_ns`` is None where the line has no time."""
+    """What a log says of one process; ``at_ns`` is None where the line has no time. With
+    ``of_children`` it is about those that this process has started."""
 
     kind: str
     pid: int
     at_ns: int | None
     lines: list[str]
     data: dict[str, Any] = field(default_factory=dict)
+    of_children: bool = False
 
 
 class _Rule(NamedTuple):
-    """``pattern`` names the groups ``pid`` and ``time``, and what ``data`` takes its values from.
-    Lines after it that match ``more`` belong to it."""
+    """``pattern`` names the groups ``time``, where the line has one, ``pid`` or ``master`` (it is
+    about the children of that one), and what ``data`` takes its values from; a line without either
+    is about the only process that serves. Lines after it that match ``more`` belong to it."""
 
     kind: str
     pattern: re.Pattern[str]
@@ -44,10 +47,13 @@ class _Rule(NamedTuple):
 
 
 class LogReader:
-    """Finds the entries in the lines of one log."""
+    """Finds the entries in the lines of one log. ``serving`` are the processes of uvicorn that have
+    said that they started, and not that they finished: its other lines do not name theirs."""
 
     def __init__(self) -> None:
+        self.serving: set[int] = set()
         self._open: tuple[Entry, re.Pattern[str]] | None = None
+        self._at_limit = False
 
     def read(self, line: bytes) -> Entry | None:
         """The entry that starts with this line, if one does; later lines may be added to it."""
@@ -63,19 +69,40 @@ class LogReader:
         for rule in _RULES:
             match = rule.pattern.match(text)
             if match:
-                entry = Entry(rule.kind, int(match["pid"]), _at_ns(rule, match), [text])
-                entry.data = _data(match.groupdict())
-                if rule.more is not None:
-                    self._open = entry, rule.more
-                return entry
+                return self._entry(rule, match, text)
+        if found := _UVICORN_SAYS.match(text):
+            self._see_uvicorn(found)
         return None
 
+    def _entry(self, rule: _Rule, match: re.Match[str], text: str) -> Entry | None:
+        found = match.groupdict()
+        pid = found.get("pid") or found.get("master") or self._only_one()
+        if pid is None:
+            return None
+        entry = Entry(rule.kind, int(pid), _at_ns(rule, found.get("time")), [text], _data(found))
+        entry.of_children = "master" in found
+        if rule.more is not None:
+            self._open = entry, rule.more
+        return entry
 
-def _at_ns(rule: _Rule, match: re.Match[str]) -> int | None:
-    if match["time"] is None:
+    def _only_one(self) -> int | None:
+        is_told, self._at_limit = not self._at_limit, False
+        return next(iter(self.serving)) if is_told and len(self.serving) == 1 else None
+
+    def _see_uvicorn(self, said: re.Match[str]) -> None:
+        if started := said["started"]:
+            self.serving.add(int(started))
+        elif finished := said["finished"]:
+            self.serving.discard(int(finished))
+        else:
+            self._at_limit = True
+
+
+def _at_ns(rule: _Rule, time: str | None) -> int | None:
+    if time is None:
         return None
     try:
-        return rule.clock(match["time"])
+        return rule.clock(time)
     except (ValueError, OverflowError):
         return None
 
@@ -90,6 +117,8 @@ def _data(found: dict[str, str | None]) -> dict[str, Any]:
         data["exit_code"] = int(code)
     if seconds := found.get("seconds"):
         data["elapsed_s"] = float(seconds)
+    if order := found.get("order"):
+        data["reason"] = _ORDERS.get(order, "stop")
     return data
 
 
@@ -104,6 +133,9 @@ def _ctime(text: str) -> int:
 def _php(text: str) -> int:
     return int(time.mktime(time.strptime(text[:20], "%d-%b-%Y %H:%M:%S"))) * 1_000_000_000
 
+
+#: What gunicorn's master does at a signal that it names so, where it is not to stop.
+_ORDERS = {"hup": "reload"}
 
 _PID = r"(?P<pid>\d{1,10})"
 _GUNICORN = r"\[(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4})\] "
@@ -124,7 +156,18 @@ def _fpm(kind: str, pattern: str) -> _Rule:
     return _Rule(kind, re.compile(_FPM + pattern), _php)
 
 
-_WORTH_A_LOOK = re.compile(rb"pid|Worker|worker process|child|backtrace")
+#: Its usual format, which has neither time nor process.
+_UVICORN = r"INFO: {5}"
+_UVICORN_SAYS = re.compile(
+    _UVICORN + r"(?:Started server process \[(?P<started>\d{1,10})\]$"
+    r"|Finished server process \[(?P<finished>\d{1,10})\]$"
+    r"|Maximum request limit of \d{1,10} exceeded\. )"
+)
+
+_WORTH_A_LOOK = re.compile(
+    rb"pid|Worker|worker process|child|backtrace|Handling signal"
+    rb"|^INFO: {5}(?:Started|Finished|Shutting|Maximum)"
+)
 _RULES = (
     _gunicorn(TIMEOUT, _MASTER + rf"WORKER TIMEOUT \(pid:{_PID}\)"),
     _gunicorn(EXIT, _MASTER + rf"Worker \(pid:{_PID}\) was sent (?P<signal_name>SIG\w{{1,16}})!"),
@@ -138,6 +181,17 @@ _RULES = (
         _GUNICORN + rf"\[{_PID}\] \[ERROR\] Exception in worker process",
         # The traceback, up to the next line of the log.
         r"(?!\[\d{4}-\d\d-\d\d )",
+    ),
+    _gunicorn(
+        MASTER_SIGNAL,
+        _GUNICORN + r"\[(?P<master>\d{1,10})\] \[INFO\] "
+        r"Handling signal: (?P<order>term|int|quit|hup)$",
+    ),
+    _Rule(
+        MASTER_SIGNAL,
+        re.compile(_UVICORN + "(?P<order>Shutting down)$"),
+        _with_zone,
+        re.compile(_UVICORN + "Waiting for "),
     ),
     _uwsgi(
         EXIT,

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from standfast.store.evidence import TEXT_LIMIT, Fact, Source
+from standfast.journal import identity
+from standfast.store.evidence import MASTER_SIGNAL, TEXT_LIMIT, Fact, Source
+from standfast.watch.liveness import Process
 
 from .collector import Death, Living
+from .family import parent_of
 from .later import Later
 from .log_lines import Entry, LogReader
 from .tail import Tail
@@ -23,7 +26,8 @@ _ENTRIES = 20
 #: or after it had died, at most: logs count in whole seconds, and a pid is used again.
 _BEFORE_NS = 5_000_000_000
 _AFTER_NS = 10_000_000_000
-
+#: One that was told to end may take so long for it.
+_TOLD_NS = 120_000_000_000
 
 #: How long a log is waited for, in seconds; what it says later is taken in at the next look.
 _PATIENCE_S = 0.2
@@ -45,10 +49,14 @@ class Logs:
         self._logs = [(path, Tail(Path(path)), LogReader()) for path in paths]
         self._entries: OrderedDict[int, deque[_Kept]] = OrderedDict()
         self._count = 0
+        self._known: dict[Process, int] = {}
         self._readings: dict[str, Later[tuple[list[bytes], bool]]] = {}
 
     def look(self, living: Sequence[Living]) -> None:
-        """Reads what has been added."""
+        """Reads what has been added, and notes the parents of new workers."""
+        for worker in living:
+            if worker.process not in self._known:
+                self._known[worker.process] = _inner_pid(parent_of(worker.pid))
         now_ns = time.time_ns()
         for path, tail, reader in self._logs:
             lines, old = self._read(path, tail)
@@ -67,17 +75,35 @@ class Logs:
         """What the logs say of one death."""
         self.look(())
         found = []
-        for path, owner, at_ns, entry in self._entries.get(death.process.pid, ()):
-            near = death.alive_ns - _BEFORE_NS <= at_ns <= death.died_ns + _AFTER_NS
-            if near and _may_tell(owner, death):
+        for path, owner, at_ns, entry in self._about(death):
+            if _is_near(entry.kind, at_ns, death) and _may_tell(owner, death):
                 text = "\n".join(entry.lines)[:TEXT_LIMIT]
                 data = {**entry.data, "log": path}
                 found.append(Fact(entry.kind, Source.SERVER_LOG, at_ns, text, data))
         return found
 
+    def _about(self, death: Death) -> list[_Kept]:
+        process = death.process
+        if any(_has_same_number(process, other) for other in self._known):
+            return []  # a log does not say in which container
+        kept = [one for one in self._entries.get(process.pid, ()) if not one.entry.of_children]
+        started_ns = _started_ns(process)
+        parent = self._known.get(process, 0)
+        return kept + [
+            one
+            for one in self._entries.get(parent, ())
+            # Those that a reload has started are not told to end by it.
+            if one.entry.of_children and started_ns is not None and started_ns < one.at_ns
+        ]
+
     def forget(self, death: Death) -> None:
-        """Drops what was kept of its pid."""
+        """Drops what was kept of it."""
+        parent = self._known.pop(death.process, 0)
         self._entries.pop(death.process.pid, None)
+        if parent not in self._known.values():
+            self._entries.pop(parent, None)
+        for _, _, reader in self._logs:
+            reader.serving.discard(death.process.pid)
 
     def close(self) -> None:
         """Closes all logs."""
@@ -100,6 +126,34 @@ class Logs:
         self._entries.move_to_end(one.entry.pid)
         if len(self._entries) > _PROCESSES:
             self._entries.popitem(last=False)
+
+
+def _is_near(kind: str, at_ns: int, death: Death) -> bool:
+    before_ns = _TOLD_NS if kind == MASTER_SIGNAL else _BEFORE_NS
+    return death.alive_ns - before_ns <= at_ns <= death.died_ns + _AFTER_NS
+
+
+def _has_same_number(one: Process, other: Process) -> bool:
+    """Whether two processes of this boot go by the same number, each in its own container."""
+    return one.pid == other.pid and one.pid_namespace != other.pid_namespace
+
+
+def _started_ns(process: Process) -> int | None:
+    """When a process of this boot started."""
+    if process.boot_id != identity.boot_id():
+        return None
+    booted_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return booted_ns + process.start_ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def _inner_pid(pid: int) -> int:
+    """The number by which a process goes in its own container; 0 where there is no such process."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return 0
+    numbers = next((line.split() for line in lines if line.startswith("NSpid:")), [])
+    return int(numbers[-1]) if len(numbers) > 1 else pid
 
 
 def _may_tell(owner: int, death: Death) -> bool:

@@ -131,6 +131,12 @@ def order(reason: str, signal: str = "SIGTERM") -> Fact:
     return fact(evidence.MASTER_SIGNAL, Source.MASTER, words, signal=signal, reason=reason)
 
 
+def told(by: str = Source.JOURNAL, reason: str = "stop", age_s: float = 10.0) -> Fact:
+    """What a server, or its log, says of having been told to end."""
+    words = f"the server in process {PID} was told to {reason}"
+    return fact(evidence.MASTER_SIGNAL, by, words, age_s=age_s, signal="SIGTERM", reason=reason)
+
+
 def options(**settings: Any) -> Fact:
     """The server's own settings, as the recorder writes them."""
     return fact(evidence.SERVER_OPTIONS, Source.JOURNAL, "the server's own settings", **settings)

@@ -96,6 +96,16 @@ CASES: dict[str, tuple[Case, str, float]] = {
         case(c.ended("SIGTERM"), c.order("application")), "app_exit", 0.9),
     "the application sends SIGKILL to itself": (
         case(c.ended("SIGKILL"), c.order("application", "SIGKILL"), c.curve()), "app_exit", 0.9),
+    "the application sends SIGTERM to itself, and its server says that it was told": (
+        case(c.ended("SIGTERM"), c.order("application"), c.told(age_s=-0.1)), "app_exit", 0.9),
+    "the application sends SIGTERM to itself, and its log says that it was told": (
+        case(c.ended("SIGTERM"), c.order("application"), c.told(Source.SERVER_LOG, age_s=0.5)),
+        "app_exit", 0.9),
+    "a server without a master is told to stop, and killed ten seconds later": (
+        case(c.ended("SIGKILL"), c.told(), c.curve(c.RISING)), "operator_stop", 0.9),
+    "a server's log says that it was told to stop, and it is killed": (
+        case(c.ended("SIGKILL"), c.told(Source.SERVER_LOG), c.curve(c.RISING)),
+        "operator_stop", 0.9),
     "uWSGI's worker leaves as it was told": (
         case(c.ended(30), c.curve(), server="uWSGI/2.0"), "operator_stop", 0.75),
     "uWSGI's harakiri, by its own settings": (

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from standfast.journal import identity
 from standfast.store.evidence import KINDS, Fact
-from standfast.watch.evidence.collector import Death
+from standfast.watch.evidence.collector import Death, Living
 from standfast.watch.evidence.log_lines import LogReader
 from standfast.watch.evidence.logs import Logs
 from standfast.watch.evidence.tail import Tail
@@ -94,6 +99,16 @@ KNOWN: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
+@contextlib.contextmanager
+def child() -> Iterator[int]:
+    """A process that this one has started."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        yield process.pid
+    finally:
+        process.communicate()
+
+
 @pytest.mark.parametrize(("line", "kind", "data"), KNOWN)
 def test_a_line_about_a_dead_worker_is_a_fact_with_its_exact_text(
     tmp_path: Path, line: str, kind: str, data: dict[str, Any]
@@ -107,6 +122,102 @@ def test_a_line_about_a_dead_worker_is_a_fact_with_its_exact_text(
     assert fact.data == {**data, "log": str(log)}
     assert 0 <= time.time_ns() - fact.at_ns < 10 * SECOND
     assert told(log, 124) == []
+
+
+def test_a_stop_of_uvicorn_is_about_the_only_process_that_serves(tmp_path: Path) -> None:
+    log = tmp_path / "uvicorn.log"
+    log.write_text("INFO:     Started server process [123]\nINFO:     Uvicorn running on x\n")
+    logs = Logs([str(log)])
+    logs.look(())
+    with log.open("a") as more:
+        more.write('INFO:     127.0.0.1:5 - "GET /Shutting down HTTP/1.1" 200 OK\n')
+    assert logs.facts(death_of(123)) == []
+    with log.open("a") as more:
+        more.write("INFO:     Shutting down\nINFO:     Waiting for connections to close.\n")
+    (fact,) = logs.facts(death_of(123))
+    assert fact[:2] == ("master_signal", "server log")
+    assert fact.text == "INFO:     Shutting down\nINFO:     Waiting for connections to close."
+    assert fact.data == {"reason": "stop", "log": str(log)}
+    assert logs.facts(death_of(124)) == []
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        # Of several processes it does not say which.
+        "INFO:     Started server process [123]\nINFO:     Started server process [124]\n",
+        # It stops by its own settings.
+        "INFO:     Started server process [123]\n"
+        "INFO:     Maximum request limit of 5 exceeded. Terminating process.\n",
+        "INFO:     Started server process [123]\nINFO:     Finished server process [123]\n",
+        "",
+    ],
+)
+def test_uvicorn_stops_nobody_where_its_log_does_not_say_whom(tmp_path: Path, before: str) -> None:
+    log = tmp_path / "uvicorn.log"
+    logs = Logs([str(log)])
+    logs.look(())
+    log.write_text(before + "INFO:     Shutting down\n")
+    assert logs.facts(death_of(123)) == []
+
+
+def test_a_process_of_uvicorn_that_has_died_serves_no_more(tmp_path: Path) -> None:
+    log = tmp_path / "uvicorn.log"
+    logs = Logs([str(log)])
+    logs.look(())
+    log.write_text("INFO:     Started server process [122]\n")
+    logs.facts(death_of(122))
+    logs.forget(death_of(122))
+    with log.open("a") as more:
+        more.write("INFO:     Started server process [123]\nINFO:     Shutting down\n")
+    (fact,) = logs.facts(death_of(123))
+    assert fact.kind == "master_signal"
+
+
+@pytest.mark.parametrize(("order", "reason"), [("term", "stop"), ("hup", "reload")])
+def test_an_order_to_gunicorn_is_about_the_children_that_it_had(
+    tmp_path: Path, order: str, reason: str
+) -> None:
+    log = tmp_path / "error.log"
+    logs = Logs([str(log)])
+    with child() as pid:
+        process = Process("host", identity.boot_id(), 0, pid, identity.start_ticks(pid))
+        logs.look([Living(1, process, pid)])
+        # As the log has it, in whole seconds.
+        told_ns = time.time_ns() + 60 * SECOND
+        line = stamped(f"{{g}} [{os.getpid()}] [INFO] Handling signal: {order}", told_ns)
+        log.write_text(line + "\n")
+        for at_s, count in ((0, 1), (100, 1), (130, 0)):
+            at_ns = told_ns + at_s * SECOND
+            facts = logs.facts(Death(1, process, pid, at_ns, at_ns))
+            assert [(f.kind, f.text, f.data["reason"]) for f in facts] == [
+                ("master_signal", line, reason)
+            ] * count
+        stranger = process._replace(pid=pid + 1)
+        assert logs.facts(Death(1, stranger, None, told_ns, told_ns)) == []
+
+
+def test_an_order_to_gunicorn_is_not_about_a_child_that_it_started_then(tmp_path: Path) -> None:
+    log = tmp_path / "error.log"
+    logs = Logs([str(log)])
+    with child() as pid:
+        process = Process("host", identity.boot_id(), 0, pid, identity.start_ticks(pid))
+        logs.look([Living(1, process, pid)])
+        now = time.time_ns()
+        log.write_text(stamped(f"{{g}} [{os.getpid()}] [INFO] Handling signal: hup", now - SECOND))
+        assert logs.facts(Death(1, process, pid, now, now)) == []
+
+
+def test_a_number_that_two_containers_have_is_nobodys(tmp_path: Path) -> None:
+    log = tmp_path / "error.log"
+    log.write_text(stamped("{g} [7] [CRITICAL] WORKER TIMEOUT (pid:123)\n"))
+    logs = Logs([str(log)])
+    one = Process("host", "boot", 41, 123, 5)
+    now = time.time_ns()
+    death = Death(1, one, 9123, now - SECOND, now)
+    assert len(logs.facts(death)) == 1
+    logs.look([Living(2, one._replace(pid_namespace=42), 9124)])
+    assert logs.facts(death) == []
 
 
 @pytest.mark.parametrize(("line", "kind", "data"), KNOWN)

@@ -16,7 +16,14 @@ from standfast.diagnose.verdict.finding import (
     finding,
     misfits,
 )
-from standfast.diagnose.verdict.readings import FATAL, Readings, cite, number, text
+from standfast.diagnose.verdict.readings import (
+    FATAL,
+    Readings,
+    cite,
+    is_by_application,
+    number,
+    text,
+)
 from standfast.diagnose.verdict.stacks import Stack, stacks_of
 from standfast.store import evidence
 from standfast.store.evidence import Fact
@@ -122,8 +129,7 @@ def ended_itself(seen: Readings) -> Finding | None:
     """app_exit: SystemExit of the application's own, or an exit code that nobody asked for."""
     code = seen.end.exit_code
     torn = [one for one in seen.torn if one.by_itself]
-    orders = seen.case.all(evidence.MASTER_SIGNAL)
-    sent = [fact for fact in orders if text(fact.data, "reason") == "application"]
+    sent = [fact for fact in seen.orders if is_by_application(fact)]
     if code is None and not torn and not sent:
         return None
     if seen.stalled or seen.case.first(evidence.START_FAILURE):
@@ -132,7 +138,7 @@ def ended_itself(seen: Readings) -> Finding | None:
         return None
     if seen.torn and not torn and not sent:
         return None  # something else ended its requests: the server, or a signal
-    asked = [cite(f) for f in [*orders, *seen.case.all(evidence.SERVICE)] if f not in sent]
+    asked = [cite(f) for f in [*seen.orders, *seen.case.all(evidence.SERVICE)] if f not in sent]
     parents = seen.case.all(evidence.PARENT_EXIT)
     asked += [cite(f) for f in parents if (number(f.data, "before_s") or 0.0) > 0]
     if asked and code in ORDERLY_CODES and not torn and not sent:

@@ -165,8 +165,7 @@ def kill(seen: Readings) -> Finding | None:
 
 
 def _orders(seen: Readings, reasons: tuple[str, ...]) -> list[Fact]:
-    said = seen.case.all(evidence.MASTER_SIGNAL)
-    return [fact for fact in said if text(fact.data, "reason") in reasons]
+    return [fact for fact in seen.orders if text(fact.data, "reason") in reasons]
 
 
 def _parents(seen: Readings) -> list[Fact]:

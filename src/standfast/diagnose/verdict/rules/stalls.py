@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from standfast.diagnose.verdict.readings import Readings, cite, number
+from standfast.diagnose.verdict.readings import Readings, cite, latest_ns, number
 from standfast.diagnose.words import percent
 from standfast.store import evidence
 
@@ -140,5 +140,5 @@ def told_to_end_before(seen: Readings) -> bool:
     """Whether the master had told the worker to end before it timed it out: what no longer
     serves gives no sign of life either."""
     timed_out = [fact.at_ns for fact in seen.case.all(evidence.TIMEOUT)]
-    told = [fact.at_ns for fact in seen.case.all(evidence.MASTER_SIGNAL)]
+    told = [latest_ns(fact) for fact in seen.case.all(evidence.MASTER_SIGNAL)]
     return bool(timed_out and told) and min(told) < min(timed_out)
