@@ -23,6 +23,8 @@ from .words import moment, plural
 
 _BARS = 40
 _LONGEST_FACT = 6_000
+#: So many requests of one incident are listed, and the culprit.
+_LISTED = 50
 _WHOSE = {
     "application": "its code and the libraries it uses",
     "platform": "machines, disks, network and the services on them",
@@ -48,6 +50,7 @@ def render(period: PeriodVerdict, ranking: Ranking | None, now_ns: int) -> str:
         now_ns=now_ns,
         version=__version__,
         whose=_WHOSE,
+        listed=_LISTED,
         headline=headline(period),
         bars=bars(period.moments),
         peak=peak(period.moments),

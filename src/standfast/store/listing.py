@@ -36,6 +36,8 @@ ORDERS: dict[str, ColumnElement[Any]] = {
 }
 #: What is more is not counted exactly: a page would wait for it.
 COUNTED = 10_000
+#: So many requests in flight are listed, the oldest.
+FLYING = 500
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def error_groups(engine: Engine, wanted: Wanted, limit: int = 200) -> list[Error
         return [ErrorGroup(*row) for row in connection.execute(statement)]
 
 
-def flying(engine: Engine, app_id: int, limit: int = 500) -> Sequence[Row[Any]]:
+def flying(engine: Engine, app_id: int, limit: int = FLYING) -> Sequence[Row[Any]]:
     """What is in flight as the watcher saw it last, the oldest first. An open row that is torn
     out waits for its worker's death."""
     statement = (

@@ -64,6 +64,7 @@ class Dashboard:
     url: str
     log: Path
     house: House
+    pid: int
     clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     def client(self, address: str = "127.0.0.1") -> httpx.Client:
@@ -197,7 +198,7 @@ def serve(house: House, *options: str) -> Iterator[Dashboard]:
         )
         found = address.search(log.read_text())
         assert found is not None, log.read_text()
-        shown = Dashboard(found[1], log, house)
+        shown = Dashboard(found[1], log, house, process.pid)
         yield shown
     finally:
         for client in shown.clients.values() if shown else ():

@@ -79,3 +79,19 @@ def test_pages_stay_small(house: House) -> None:
         assert sum("And 2\u202f400 more requests" in text for text in pages) == 1
         rows = client.get("/apps/1/crashes.csv").text
         assert f",{OPEN}," in rows
+
+
+def test_a_worker_that_lives_shows_its_oldest_and_how_many_there_are(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    journal = house.journal()
+    for number in range(OPEN):
+        journal.begin(f"/open/{number}")
+    house.drain()
+    person = add_person(house.engine, "ada", "correct horse battery", [], True)
+    site = Site(house.engine)
+    with TestClient(create_app(site)) as client:
+        token = open_session(house.engine, person.id, time.time_ns())
+        client.cookies.set(SESSION_COOKIE, site.signed(token, "session"))
+        page = client.get("/apps/1/inflight").text
+        assert "The oldest 500 of 2\u202f500." in page
+        assert page.count("/open/") == 500

@@ -86,6 +86,11 @@ class Case:
         """The facts of these kinds."""
         return [fact for fact in self.facts if fact.kind in kinds]
 
+    def listed(self, most: int, culprit: str | None) -> list[Unfinished]:
+        """The ``most`` requests that began first, and the culprit wherever it stands."""
+        late = (one for one in self.requests[most:] if one.name == culprit)
+        return [*self.requests[:most], *late]
+
     def first(self, *kinds: str) -> Fact | None:
         """The first fact of these kinds, if there is one."""
         return next(iter(self.all(*kinds)), None)

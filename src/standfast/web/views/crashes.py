@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from standfast.diagnose.verdict import Case, Verdict, judge, load
-from standfast.diagnose.verdict.case import Unfinished
+from standfast.diagnose.verdict import Case, judge, load
 from standfast.store.evidence import CURVE, STACK, TRACEBACK, Fact
 from standfast.store.listing import incident_page
 from standfast.store.period import ALWAYS
@@ -77,7 +76,7 @@ def incident(visit: Visit) -> Response:
         raise HTTPException(404)
     verdict = judge(case)
     curve = case.first(CURVE)
-    requests = _shown(case, verdict)
+    requests = case.listed(_SHOWN, verdict.culprit)
     return page(
         visit,
         "incident.html",
@@ -92,12 +91,6 @@ def incident(visit: Visit) -> Response:
         facts=[(fact, json.dumps(dict(fact.data), ensure_ascii=False)) for fact in case.facts],
         suspicion=_suspicion(visit, number),
     )
-
-
-def _shown(case: Case, verdict: Verdict) -> list[Unfinished]:
-    """The requests that began first, and the culprit wherever it stands."""
-    first = list(case.requests[:_SHOWN])
-    return first + [one for one in case.requests[_SHOWN:] if one.name == verdict.culprit]
 
 
 def _suspicion(visit: Visit, number: int) -> dict[int, float]:

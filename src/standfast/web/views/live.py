@@ -17,10 +17,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from standfast.store.listing import flying
 from standfast.store.people import Person
 from standfast.web.rendering import fragment
 from standfast.web.visits import Visit, person_of, visit
+
+from .requests import in_flight_now
 
 #: How often a page is brought up to date, in seconds.
 EVERY_S = 1.0
@@ -33,8 +34,7 @@ _MOST_OF_ONE = 20
 
 
 def _inflight(found: Visit) -> str:
-    rows = flying(found.site.engine, found.app[0])
-    return fragment("_inflight.html", rows=rows, now_ns=time.time_ns(), url=found.url)
+    return fragment("_inflight.html", **in_flight_now(found), url=found.url)
 
 
 def _crashes(found: Visit) -> str:

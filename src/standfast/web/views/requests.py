@@ -9,10 +9,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from standfast.store.listing import (
+    FLYING,
     ORDERS,
     Page,
     Wanted,
     closed_page,
+    count_flying,
     error_groups,
     flying,
     one_request,
@@ -79,8 +81,15 @@ def _list(found: Page) -> dict[str, Any]:
 @about_app()
 def inflight(visit: Visit) -> Response:
     """What runs now, as the watcher saw it last."""
-    rows = flying(visit.site.engine, visit.app[0])
-    return page(visit, "inflight.html", rows=rows, now_ns=time.time_ns())
+    return page(visit, "inflight.html", **in_flight_now(visit))
+
+
+def in_flight_now(visit: Visit) -> dict[str, Any]:
+    """What ``_inflight.html`` shows: the oldest, and of how many where those are not all."""
+    engine, app_id = visit.site.engine, visit.app[0]
+    rows = flying(engine, app_id)
+    total = counted(count_flying(engine, app_id)) if len(rows) == FLYING else None
+    return {"rows": rows, "total": total, "now_ns": time.time_ns()}
 
 
 @about_app()
