@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
+from standfast.diagnose.verdict import verdicts
 from standfast.store.tables import evidence, incident, request, worker
 from tests.e2e.servers.serving import PATIENCE_S, UWSGI, serving
 from tests.e2e.watched import until, watched
@@ -241,6 +242,19 @@ def test_a_stream_of_events_is_no_hang_and_a_coroutine_that_waits_for_ever_is(
         )
         assert [data["request_id"] for data in of(house, "hang")] == waits["request_ids"]
         assert house.row(request, uri="/events").incident_id is None
+
+
+def test_an_upload_that_stops_half_way_in_a_loop_accuses_nobody() -> None:
+    head = b"POST /read_body HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 100\r\n\r\nhalf"
+    with (
+        serving("uvicorn", "--port", "{port}", "faulty_asgi:app") as server,
+        watched(server, hang_s=HANG_S) as house,
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as client,
+    ):
+        client.sendall(head)
+        until(house, lambda: of(house, "loop_wait"))
+        (verdict,) = verdicts(house.engine, [house.row(incident).id]).values()
+        assert (verdict.cause.name, verdict.culprit) == ("undetermined", None)
 
 
 def test_a_websocket_over_wsgi_is_no_hang(clients: ThreadPoolExecutor) -> None:

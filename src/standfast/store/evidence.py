@@ -49,6 +49,8 @@ class Source(StrEnum):
     #: The memory and the pids controller of the process's control group.
     MEMORY_CGROUP = "cgroup"
     PIDS_CGROUP = "pids cgroup"
+    #: The kernel, asked about connections (sock_diag(7)).
+    SOCK_DIAG = "sock_diag"
     #: A file system, asked by statvfs(3).
     STATVFS = "statvfs"
     #: A connection that was tried.
@@ -109,7 +111,8 @@ STACK = "stack"
 #: "request" (one of the two), "response" (it is to take in more); ``server``; ``thread`` (as the
 #: begin record has it); ``request_id``, the request that hung in it. Without one it comes from the
 #: traceback of the server's time-out by SIGABRT (faulthandler; with "head" no request had arrived
-#: as a whole), or, with ``waited_s``, from the last looks at the main thread before the end.
+#: as a whole), or, with ``waited_s``, from the last looks at the main thread before the end. Where
+#: a loop serves it, the connection tells (sock_diag).
 CLIENT_WAIT = "client_wait"
 #: While a request hung, the thread that it shares with others stood in its event loop and waited
 #: for anything to happen: the request waits for something and holds up no other. data: ``thread``,

@@ -20,7 +20,8 @@ from standfast.store.tables import HANG as HANG_INCIDENT
 from standfast.store.tables import OPEN, SLOW, UNFINISHED, incident, request, worker
 
 from .evidence import Living
-from .evidence.stack import Question, Stacks
+from .evidence.stack import Exchange, Question, Stacks
+from .waits import SENDING
 
 #: Stacks are taken so often of one worker at most, and so many requests of it are told of: where
 #: all hang, the first ones say why.
@@ -169,7 +170,11 @@ class Hangs:
         wanted: dict[int, list[str]] = {}
         for row in rows[:_MOST_FACTS]:
             wanted.setdefault(row.thread, []).append(_name(row))
-        self._stacks.ask(Question(each.living, data, wanted))
+        exchanges = {
+            _name(row): Exchange(row.peer or row.client, row.begun_ns, row.method in SENDING)
+            for row in rows[:_MOST_FACTS]
+        }
+        self._stacks.ask(Question(each.living, data, wanted, exchanges))
 
     def _went_on(self, connection: Connection, known: Mapping[int, Watched]) -> Sequence[Row[Any]]:
         """Requests that were seen to hang and have come to their end by themselves."""

@@ -15,6 +15,9 @@ HEAD, BODY, RESPONSE = "head", "body", "response"
 #: Head or body, where it is not known which.
 REQUEST = "request"
 
+#: Requests by which clients send something.
+SENDING = frozenset({"POST", "PUT", "PATCH"})
+
 
 class Call(NamedTuple):
     """A call of a stack, which has the innermost one first."""

@@ -37,12 +37,24 @@ class Stage:
         self._asking.append(threading.Thread(target=self.server.get, args=(uri,), daemon=True))
         self._asking[-1].start()
 
-    def say(self, head: bytes) -> socket.socket:
-        """Opens a connection, sends these bytes and keeps it open."""
-        client = socket.create_connection(("127.0.0.1", self.server.port), PATIENCE_S)
+    def say(self, head: bytes, address: str = "127.0.0.1") -> socket.socket:
+        """Opens a connection from this address, sends these bytes and keeps it open."""
+        place = ("127.0.0.1", self.server.port)
+        client = socket.create_connection(place, PATIENCE_S, source_address=(address, 0))
         self._sockets.append(client)
         client.sendall(head)
         return client
+
+    def trickle(self, client: socket.socket) -> None:
+        """Sends a byte every now and then, for as long as the connection is there."""
+
+        def send() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client.send(b"x")
+                    time.sleep(0.2)
+
+        threading.Thread(target=send, daemon=True).start()
 
     def watch(self, seconds: float) -> None:
         """Lets the watcher look on for a while."""

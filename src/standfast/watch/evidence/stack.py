@@ -7,6 +7,7 @@ interrupt what it is doing. Where this user may not look into the process, there
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,9 @@ from standfast.journal import identity
 from standfast.store.evidence import CLIENT_WAIT, LOOP_WAIT, STACK, Fact, Source
 from standfast.watch.facts import client_wait_words
 from standfast.watch.liveness import Process
-from standfast.watch.waits import Call, ClientWait, client_wait, loop_wait
+from standfast.watch.waits import BODY, RESPONSE, Call, ClientWait, client_wait, loop_wait
 
-from . import py_spy, threads
+from . import py_spy, threads, traffic
 from .collector import Death, Living
 from .sockets import Connections, waits_on_client
 
@@ -29,14 +30,25 @@ _AGAIN_S = 0.1
 _AT_ONCE = 4
 
 
+class Exchange(NamedTuple):
+    """A request that hangs: the address that its connection comes from, when it began, and whether
+    it is one by which clients send something."""
+
+    address: str
+    begun_ns: int
+    sends: bool
+
+
 class Question(NamedTuple):
     """Whose stacks are wanted. ``data`` goes into the fact as it is; ``wanted`` has the requests
-    that hang by their threads (as threading.get_ident() names them), which are kept before others.
+    that hang by their threads (as threading.get_ident() names them), which are kept before others;
+    ``exchanges`` has them by their names.
     """
 
     living: Living
     data: dict[str, Any]
     wanted: Mapping[int, Sequence[str]] = {}
+    exchanges: Mapping[str, Exchange] = {}
 
 
 @dataclass
@@ -162,6 +174,7 @@ def _waits(question: Question, found: list[threads.Thread], at_ns: int) -> Itera
             )
             data |= {"loop": loop, "request_ids": list(names)}
             yield Fact(LOOP_WAIT, Source.PY_SPY, at_ns, words, data)
+            yield from _waits_in_loop(question, thread.ident, names, at_ns)
             continue
         source = Source.PY_SPY
         wait = client_wait(calls)
@@ -172,6 +185,37 @@ def _waits(question: Question, found: list[threads.Thread], at_ns: int) -> Itera
         if wait is not None and len(names) == 1:
             data |= {"part": wait.part, "server": wait.server, "request_id": names[0]}
             yield Fact(CLIENT_WAIT, source, at_ns, client_wait_words(wait), data)
+
+
+def _waits_in_loop(
+    question: Question, thread: int, names: Sequence[str], at_ns: int
+) -> Iterator[Fact]:
+    """Which of the requests in a loop that waits are held up by their clients, where each can be
+    told by its address: no other one, and no other connection, comes from there."""
+    connections = traffic.of_clients(question.living.pid)
+    asked = {name: question.exchanges[name] for name in names if name in question.exchanges}
+    addresses = Counter(one.address for one in asked.values())
+    for name, exchange in asked.items():
+        found = [one for one in connections if one.address == exchange.address]
+        if len(found) != 1 or addresses[exchange.address] != 1:
+            continue
+        part = held_up(found[0], exchange, (at_ns - exchange.begun_ns) / 1e9)
+        if part:
+            at_ns += 1
+            wait = ClientWait("the server", part)
+            words = client_wait_words(wait)
+            if part == BODY:
+                words += f", and got something {found[0].silent_s:.1f} s before"
+            data = {"thread": thread, "part": part, "server": wait.server, "request_id": name}
+            yield Fact(CLIENT_WAIT, Source.SOCK_DIAG, at_ns, words, data)
+
+
+def held_up(connection: traffic.Connection, exchange: Exchange, age_s: float) -> str | None:
+    """What the client is to do: take in more of the ``response``, or go on sending the ``body``. It
+    is still sending where it has sent something in the last quarter of the request's time."""
+    if connection.is_behind:
+        return RESPONSE
+    return BODY if exchange.sends and connection.silent_s < age_s / 4 else None
 
 
 def _is_task(pid: int, tid: int) -> bool:

@@ -33,6 +33,15 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
     elif path == "/block":
         # The event loop stands still: nobody else is served meanwhile.
         time.sleep(float(query))
+    elif path == "/read_body":
+        while (await receive()).get("more_body"):
+            pass
+    elif path == "/much":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(64):
+            await send({"type": "http.response.body", "body": bytes(2**20), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return
     elif path == "/wait_for_ever":
         async with _lock:
             await asyncio.Event().wait()

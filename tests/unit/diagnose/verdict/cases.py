@@ -22,7 +22,16 @@ def request(
     number = more.pop("number", 17)
     name = more.pop("name", f"abc-{number}")
     begun_ns = DIED_NS - int(age_s * SECOND)
-    return Unfinished(name, "GET", uri, "/label/{int}", begun_ns, thread, number=number, **more)
+    return Unfinished(
+        name,
+        more.pop("method", "GET"),
+        uri,
+        "/label/{int}",
+        begun_ns,
+        thread,
+        number=number,
+        **more,
+    )
 
 
 def torn(by: str = "SystemExit", where: str = "/srv/shop/views.py", **more: Any) -> Unfinished:
@@ -164,9 +173,9 @@ def stack(words: str, **data: Any) -> Fact:
     return fact(evidence.STACK, Source.PY_SPY, words, **data)
 
 
-def client_wait(part: str) -> Fact:
+def client_wait(part: str, **data: Any) -> Fact:
     words = f"the server waits for the client to send the {part} of its request"
-    return fact(evidence.CLIENT_WAIT, Source.PY_SPY, words, part=part, server="gunicorn")
+    return fact(evidence.CLIENT_WAIT, Source.PY_SPY, words, part=part, server="gunicorn", **data)
 
 
 def loop_wait() -> Fact:

@@ -197,6 +197,25 @@ CASES: dict[str, tuple[Case, str, float]] = {
         "client_slow", 0.9),
     "a coroutine waits, and holds up nobody": (
         case(c.hung(), c.curve(busy=0.0), c.loop_wait(), kind="hang"), "app_hang", 0.75),
+    "a coroutine that may wait for the rest of an upload": (
+        case(c.hung(), c.curve(busy=0.0), c.loop_wait(), kind="hang",
+             requests=(c.request(method="POST"),)), "undetermined", 0.0),
+    "two coroutines, of which one can wait for no upload": (
+        case(c.hung(request_id="abc-1"), c.hung(61.0, request_id="abc-2"), c.curve(busy=0.0),
+             c.loop_wait(), kind="hang",
+             requests=(c.request(method="POST", number=1), c.request(number=2))),
+        "app_hang", 0.75),
+    "a coroutine that waits for an upload, as its connection shows": (
+        case(c.hung(request_id="abc-17"), c.curve(busy=0.0), c.loop_wait(),
+             c.client_wait("body", request_id="abc-17"), kind="hang",
+             requests=(c.request(method="POST"),)), "client_slow", 0.9),
+    "one coroutine waits for an upload, another one for something else": (
+        case(c.hung(request_id="abc-17"), c.hung(61.0, request_id="abc-2"), c.curve(busy=0.0),
+             c.loop_wait(), c.client_wait("body", request_id="abc-17"), kind="hang",
+             requests=(c.request(method="POST"), c.request(number=2))), "app_hang", 0.75),
+    "a coroutine that sends to a database that is away": (
+        case(c.hung(), c.curve(busy=0.0), c.loop_wait(), c.database_down(), kind="hang",
+             requests=(c.request(method="POST"),)), "platform_database_down", 0.9),
     "a slow upload": (
         case(c.ended("SIGKILL"), c.timed_out(), c.stack(c.UPLOAD)), "client_slow", 0.9),
     "the application's own code between two requests": (

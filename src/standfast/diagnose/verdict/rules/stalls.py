@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from standfast.diagnose.verdict.readings import Readings, cite, latest_ns, number
+from standfast.diagnose.verdict.readings import Readings, cite, latest_ns, number, text
 from standfast.diagnose.words import percent
 from standfast.store import evidence
+from standfast.store.evidence import Fact
+from standfast.watch.waits import SENDING
 
 #: Busy is a thread that computes, idle one that waits; in processors.
 BUSY, IDLE = 0.5, 0.2
@@ -20,8 +22,9 @@ _MOST_WAITS = 3
 
 class Stall(NamedTuple):
     """What a worker did while nothing came back: ``busy``, ``client``, ``lock``, ``outside``,
-    ``idle``, or an empty text where that is not known; ``sure`` that it computed, as its use of the
-    processor alone says. ``at`` names the application's own code there."""
+    ``either`` (one of ``client`` and ``outside``), ``idle``, or an empty text where that is not
+    known; ``sure`` that it computed, as its use of the processor alone says. ``at`` names the
+    application's own code there."""
 
     nature: str
     sentences: list[str]
@@ -50,7 +53,7 @@ def stall(seen: Readings) -> Stall:
     sentences += [cite(fact) for fact in waits[:_MOST_WAITS]]
     own = next((stack.own for stack in seen.stuck if stack.own is not None), None)
     if not nature:
-        nature, why = _waiting(seen, bool(waits))
+        nature, why = _waiting(seen, _all_are_in(seen, waits))
         sentences += why
     sure = seen.busy is not None and seen.busy >= BUSY
     return Stall(nature, sentences, own.words if own else "", sure)
@@ -64,12 +67,37 @@ def _waiting(seen: Readings, for_client: bool) -> tuple[str, list[str]]:
     if any(stack.waits_for_lock for stack in stuck):
         return "lock", ["It was waiting for a lock: threads that wait for each other."]
     loops = seen.case.all(evidence.LOOP_WAIT)
-    if any(stack.waits_outside for stack in stuck) or loops:
-        said = [cite(fact) for fact in loops[:_MOST_WAITS]]
+    said = [cite(fact) for fact in loops[:_MOST_WAITS]]
+    outside = any(stack.waits_outside for stack in stuck)
+    if loops and not outside and _all_have_bodies(seen):
+        return "either", [
+            *said,
+            "It was waiting for its client to send the rest of the request, or for an answer from"
+            " elsewhere: a loop that waits does not show for which.",
+        ]
+    if outside or loops:
         return "outside", [*said, "It was waiting for an answer from elsewhere."]
     if stuck and all(stack.active is False for stack in stuck):
         return "idle", ["It was waiting there, and not for a processor."]
     return "", []
+
+
+def _all_are_in(seen: Readings, waits: list[Fact]) -> bool:
+    """Whether all that hangs waits for its client, as these facts have it. One that names no
+    request is about the only thread."""
+    waiting = {text(fact.data, "request_id") for fact in waits}
+    return bool(waits) and (None in waiting or _hanging(seen) <= waiting)
+
+
+def _all_have_bodies(seen: Readings) -> bool:
+    """Whether all that hangs are requests by which clients send something."""
+    hanging = _hanging(seen)
+    found = [r for r in seen.case.requests if r.name in hanging] or seen.case.requests
+    return bool(found) and all(request.method in SENDING for request in found)
+
+
+def _hanging(seen: Readings) -> set[str]:
+    return {name for fact in seen.hangs if (name := text(fact.data, "request_id"))}
 
 
 def _computed(seen: Readings, busy: float) -> bool:

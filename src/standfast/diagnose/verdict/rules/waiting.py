@@ -56,15 +56,19 @@ def client(seen: Readings) -> Finding | None:
         return None
     doing = stall(seen)
     supports = [cite(fact) for fact in said] + doing.sentences
+    unlike = []
     if doing.nature == "client":
         strength = STRONG
+    elif doing.nature == "either":
+        strength = LIKELY
+        unlike = [cite(fact) for fact in DATABASE.facts(seen)]
     elif _idle_of_requests(seen) and not doing.at and seen.case.all(evidence.TIMEOUT):
         # It was in none of the application's code: a connection on which nothing came is what
         # keeps such a worker. That is not seen here.
         strength = WEAK if doing.nature == "busy" or not seen.case.server else LIKELY
     else:
         return None
-    contradicts = misfits(seen, TIMED_OUT | STOPPING, {0, 1, 143})
+    contradicts = misfits(seen, TIMED_OUT | STOPPING, {0, 1, 143}) + unlike
     contradicts += overload(seen).sentences
     if seen.busy is not None and seen.busy >= BUSY and seen.curve is not None:
         contradicts.append(cite(seen.curve, "The worker was computing, not waiting"))
@@ -97,4 +101,4 @@ def _stalled(
 def _strength(seen: Readings, doing: Stall) -> int:
     if doing.nature == "busy":
         return CERTAIN if doing.sure else STRONG
-    return {"lock": CERTAIN, "outside": LIKELY}.get(doing.nature, STRONG)
+    return {"lock": CERTAIN, "outside": LIKELY, "either": LIKELY}.get(doing.nature, STRONG)
