@@ -319,5 +319,6 @@ rollup_day = _rollup("rollup_day", "day")
 
 def texts_of(raw: bytes) -> list[str]:
     """The six texts in ``raw``: client, method, URI, host, forwarded-for, user agent."""
-    *texts, last = split_fields(raw)
-    return [*texts, last.replace("\0", "\\0")]
+    texts = split_fields(raw)
+    texts[-1] = texts[-1].replace("\0", "\\0")
+    return texts

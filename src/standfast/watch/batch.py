@@ -8,6 +8,7 @@ leaves everything else to slower methods.
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 from operator import itemgetter
@@ -51,7 +52,7 @@ from .folding import fold_numbers
 from .logged import LoggedErrors
 from .outcome import Row, close
 from .rollups import Rollups, Sample
-from .rows import COLUMNS, PLAIN, PLAIN_FAILED, TEXTS, path_of, plain_row, row_of
+from .rows import BEGUN_AT, COLUMNS, OUTCOME_AT, ROUTE_AT, TEXTS, path_of, plain_row, row_of
 from .source import Source
 
 _BEGIN_SIZE = BEGIN_FIXED.size
@@ -65,7 +66,6 @@ _CHUNK = 500
 _MOST_PROGRESS = 10_000
 _ORDINARY = tuple(column.name for column in ordinary_request.c if column.name != "id")
 _values = itemgetter(*COLUMNS)
-_ROUTE, _BEGUN = PLAIN.index("route_id"), PLAIN.index("begun_ns")
 #: The same error comes again and again.
 _place = lru_cache(256)(place)
 _CLOSING = (
@@ -99,9 +99,8 @@ class Batch:
         self._sources: dict[int, Source] = {}
         self._ordinary: list[tuple[int, int, int, int, int, int | None, bytearray]] = []
         self._kept: list[Row] = []
-        #: Plain requests, as tuples: see ``rows.plain_row``.
-        self._slow: list[tuple[object, ...]] = []
-        self._failed: list[tuple[object, ...]] = []
+        #: Plain requests by the names of their columns: see ``rows.plain_row``.
+        self._plain: defaultdict[tuple[str, ...], list[tuple[Any, ...]]] = defaultdict(list)
         #: In this batch begun and partly closed: complete responses whose code runs on.
         self._held: dict[tuple[int, int], Row] = {}
         #: Ends of requests that began in an earlier batch.
@@ -152,7 +151,7 @@ class Batch:
                         continue
                     wall_ns, _, begin_body = opened.pop(seq)
                     ended_ns = wall_ns + duration_ns
-                    self._keep(plain_row(source, wall_ns, begin_body, end, body[_END_SIZE:]), end)
+                    self._keep(end, *plain_row(source, wall_ns, begin_body, end, body[_END_SIZE:]))
                     continue
                 if flags and seq not in answered:
                     # Nearly always one of the next records closes it.
@@ -172,11 +171,7 @@ class Batch:
                 path = path_of(raw)
                 route = known.get(path) or known.get(fold_numbers(path))
                 route = route or number(path, found=status != 404)
-                key = (route, wall_ns // MINUTE_NS)
-                try:
-                    samples[key].append(end)
-                except KeyError:
-                    samples[key] = [end]
+                samples[route, wall_ns // MINUTE_NS].append(end)
                 # Python's sqlite3 takes a bytearray as it is and asks its adapters about bytes.
                 if proxies is not None:
                     raw = proxies.texts(raw)
@@ -188,12 +183,12 @@ class Batch:
             self._close(source, RUNNING, body)
         source.last_seen_ns = max(source.last_seen_ns, clock_ns(begun_ns), clock_ns(ended_ns))
 
-    def _keep(self, row: tuple[Any, ...], end: Sample) -> None:
+    def _keep(self, end: Sample, names: tuple[str, ...], row: tuple[Any, ...]) -> None:
         """Takes in a row of ``plain_row``."""
-        failed = len(row) > len(PLAIN)
-        (self._failed if failed else self._slow).append(row)
-        key = (row[_ROUTE], row[_BEGUN] // MINUTE_NS)
-        self.rollups.keep(key, end, FAILED if failed else SLOW)
+        self._plain[names].append(row)
+        key = (row[ROUTE_AT], row[BEGUN_AT] // MINUTE_NS)
+        self.rollups.samples[key].append(end)
+        (self.rollups.slow if row[OUTCOME_AT] == SLOW else self.rollups.failed).append(key)
 
     def seal(self) -> None:
         """Makes rows of what is still open; before the transaction, as routes have their own."""
@@ -216,15 +211,16 @@ class Batch:
         # A hostile journal may begin the same request twice; the first one counts.
         kept = [_values(row) for row in self._kept]
         insert_many(connection, request, COLUMNS, kept)
-        insert_many(connection, request, PLAIN, self._slow)
-        insert_many(connection, request, PLAIN_FAILED, self._failed)
+        for names, rows in self._plain.items():
+            insert_many(connection, request, names, rows)
+            self.closed += len(rows)
         for source in self._sources.values():
             if source.kept_open > crowd.MOST_OPEN:
                 source.left_out += crowd.thin_out(connection, source.worker_id)
                 source.kept_open = crowd.count_open(connection, source.worker_id)
         self._store_progress(connection)
         insert_many(connection, ordinary_request, _ORDINARY, self._ordinary)
-        self.closed += len(self._ordinary) + len(self._slow) + len(self._failed)
+        self.closed += len(self._ordinary)
 
     def _hear(self, source: Source, kind: int, flags: int, body: bytes) -> None:
         """Takes in any other record: that a response is on its way, what a master says, or a type

@@ -12,8 +12,9 @@ import re
 _PATH_LIMIT = 200
 _CUT = "…".encode()
 
-#: A part that is a number, with or without a file's suffix.
-_NUMBER = re.compile(rb"(?<=/)[0-9]+(?=/|\.[A-Za-z]|$)")
+#: A part that is a number, with or without a file's suffix. It begins with a plain byte, for
+#: which the matcher looks four times as quickly as for what a look-behind allows.
+_NUMBER = re.compile(rb"/[0-9]+(?=/|\.[A-Za-z]|$)")
 _ORIGIN = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 #: As in /api/2.0/users: mostly the name of one version, and never many.
 _ONE_VERSION = re.compile(rb"[0-9]\.[0-9]")
@@ -59,7 +60,7 @@ _NAMES = frozenset(
 
 def fold_numbers(path: bytes) -> bytes:
     """The cheap half of ``fold``, which is all that most paths need."""
-    return _NUMBER.sub(b"{int}", path)
+    return _NUMBER.sub(b"/{int}", path)
 
 
 def fold(path: bytes) -> bytes:
@@ -108,7 +109,10 @@ def _split_suffix(part: bytes) -> tuple[bytes, bytes]:
 
 
 def _whole(part: bytes) -> bytes:
-    for kind, pattern in _KINDS:
+    if part.isdigit():
+        return b"{int}"
+    # All other kinds have something in them that is no letter and no digit.
+    for kind, pattern in () if part.isalnum() else _KINDS:
         if pattern.fullmatch(part):
             return kind
     if _is_digest(part) or _is_token(part):

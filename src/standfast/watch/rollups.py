@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -32,13 +33,14 @@ class Key(NamedTuple):
 class Rollups:
     """What a batch adds to the roll-ups.
 
-    ``samples`` has the end records of all closed requests by (route, minute): the fast path
-    appends to it. ``kept`` counts the slow and the failed among them.
+    ``samples`` has the end records of all closed requests by (route, minute), ``slow`` and
+    ``failed`` the (route, minute) of each that was: the fast path appends to them.
     """
 
     def __init__(self) -> None:
-        self.samples: dict[tuple[int, int], list[Sample]] = {}
-        self.kept: dict[tuple[tuple[int, int], str], int] = {}
+        self.samples: defaultdict[tuple[int, int], list[Sample]] = defaultdict(list)
+        self.slow: list[tuple[int, int]] = []
+        self.failed: list[tuple[int, int]] = []
 
     def add(
         self,
@@ -53,38 +55,26 @@ class Rollups:
         key = (route_id, begun_ns // MINUTE_NS)
         cpu = UNKNOWN if cpu_ns is None else cpu_ns
         sample = (0, duration_ns, cpu, UNKNOWN if sent is None else sent, 0)
-        if outcome in (SLOW, FAILED):
-            self.keep(key, sample, outcome)
-        else:
-            self.samples.setdefault(key, []).append(sample)
-
-    def keep(self, key: tuple[int, int], sample: Sample, outcome: str) -> None:
-        """Counts one request that is slow or has failed, by its route and its minute."""
-        self.samples.setdefault(key, []).append(sample)
-        self.kept[key, outcome] = self.kept.get((key, outcome), 0) + 1
+        self.samples[key].append(sample)
+        if outcome == SLOW:
+            self.slow.append(key)
+        elif outcome == FAILED:
+            self.failed.append(key)
 
     def store(self, connection: Connection) -> None:
         """Merges everything into the tables and forgets it."""
-        sums = {Key(*key): self._sum(Key(*key)) for key in sorted(self.samples)}
+        slow, failed = Counter(self.slow), Counter(self.failed)
+        sums = {
+            Key(*key): _sum(self.samples[key], slow[key], failed[key])
+            for key in sorted(self.samples)
+        }
         # All of them before any is stored: storing merges what the table holds into a sum.
         coarser = [(span, _coarser(sums, span.length_ns // MINUTE_NS)) for span in (HOURS, DAYS)]
         for span, added in ((MINUTES, sums), *coarser):
             _store(connection, span, added)
         self.samples.clear()
-        self.kept.clear()
-
-    def _sum(self, key: Key) -> Sum:
-        _, durations, cpus, sents, _ = zip(*self.samples[key], strict=True)
-        cpu = _known(cpus)
-        counts = {
-            "count": len(durations),
-            "failed": self.kept.get((key, FAILED), 0),
-            "slow": self.kept.get((key, SLOW), 0),
-            "duration_ns": sum(durations),
-            "cpu_ns": sum(cpu) if cpu else None,
-            "sent": sum(_known(sents)),
-        }
-        return Sum(counts, Sketch(durations))
+        self.slow.clear()
+        self.failed.clear()
 
 
 class Sum(NamedTuple):
@@ -100,6 +90,20 @@ class Sum(NamedTuple):
             if value is not None:
                 self.counts[name] = (self.counts[name] or 0) + value
         self.sketch.merge(sketch)
+
+
+def _sum(samples: list[Sample], slow: int, failed: int) -> Sum:
+    _, durations, cpus, sents, _ = zip(*samples, strict=True)
+    cpu = _known(cpus)
+    counts = {
+        "count": len(durations),
+        "failed": failed,
+        "slow": slow,
+        "duration_ns": sum(durations),
+        "cpu_ns": sum(cpu) if cpu else None,
+        "sent": sum(_known(sents)),
+    }
+    return Sum(counts, Sketch(durations))
 
 
 def _coarser(sums: Mapping[Key, Sum], minutes: int) -> dict[Key, Sum]:
