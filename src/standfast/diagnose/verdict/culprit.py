@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from standfast.store import evidence
@@ -17,6 +18,10 @@ from .stacks import Stack, stacks_of
 #: last sample that was still low.
 _BEGAN_S = 1.5
 _RISE_SEEN = 0.1
+#: faulthandler shows so many frames of a thread, the innermost ones.
+_SHOWN = 100
+#: Servers that have a thread for each request.
+_ONE_AT_A_TIME = re.compile(r"SyncWorker|ThreadWorker|waitress|werkzeug|wsgiref|uwsgi", re.I)
 _NO_REQUEST = frozenset({"app_start_failure"})
 
 
@@ -84,9 +89,17 @@ def _in_thread(case: Case, struck: Stack) -> Unfinished | None:
     the recorder tells; where there is none in sight, one of several is not named."""
     if struck.slots:
         return _only([one for one in case.requests if one.slot == struck.slots[0]])
-    if case.left_out or struck.is_idle_loop:
+    if case.left_out or struck.is_idle_loop or _may_hide_a_loop(case, struck):
         return None  # a loop may run a task of its own
     return _only([one for one in case.requests if one.thread == struck.thread])
+
+
+def _may_hide_a_loop(case: Case, struck: Stack) -> bool:
+    """Whether more calls than are shown may lie between the crash and a loop of many requests, so
+    that the frame of the request, if there was one, is out of sight."""
+    is_cut = len(struck.frames) >= _SHOWN
+    alike = all(one.thread == struck.thread for one in case.requests)
+    return is_cut and alike and not _ONE_AT_A_TIME.search(case.server)
 
 
 def _was_large(seen: Readings) -> bool:

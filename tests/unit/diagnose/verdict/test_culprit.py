@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from standfast.diagnose.verdict import Verdict, judge
+from standfast.diagnose.verdict import Unfinished, Verdict, judge
 from standfast.store.evidence import Fact, Source
 
 from . import cases as c
@@ -59,6 +59,26 @@ def test_two_requests_with_one_slot_are_not_told_apart() -> None:
 def test_a_crash_in_a_loop_outside_of_any_request_is_not_certainly_that_of_the_only_one() -> None:
     crash = case(c.ended("SIGSEGV"), c.in_a_loop(), requests=(ONE,))
     assert named(judge(crash)) == ("abc-1", 0.75)
+
+
+@pytest.mark.parametrize(
+    ("server", "others", "probability"),
+    [
+        # A task of the loop's own may have overflowed, and what called it is not shown.
+        ("uvicorn 0.54.0", (), 0.75),
+        ("gunicorn 27.0.1 GeventWorker", (), 0.75),
+        ("gunicorn 27.0.1 SyncWorker", (), 0.99),
+        ("gunicorn 27.0.1 ThreadWorker", (TWO,), 0.99),
+        # They have threads of their own: it is no loop.
+        ("gunicorn/27.0.1", (TWO,), 0.99),
+    ],
+)
+def test_in_a_loop_a_stack_that_is_cut_off_makes_a_bystander_no_certain_culprit(
+    server: str, others: tuple[Unfinished, ...], probability: float
+) -> None:
+    deep = c.traceback(thread=0x7F01, frames=100)
+    crash = case(c.ended("SIGSEGV"), deep, requests=(ONE, *others), server=server)
+    assert named(judge(crash)) == ("abc-1", probability)
 
 
 def test_a_crash_in_a_thread_of_its_own_is_not_certainly_that_of_the_only_request() -> None:
