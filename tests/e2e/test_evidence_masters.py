@@ -433,7 +433,11 @@ def test_a_uwsgi_worker_that_crashes_while_it_loads_is_an_incident(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("uri", "sent", "whom"),
-    [("/ends_itself", "SIGKILL", "to itself"), ("/ends_its_parent", "SIGTERM", "to its parent")],
+    [
+        ("/ends_itself", "SIGKILL", "to itself"),
+        ("/ends_its_thread", "SIGTERM", "to itself"),
+        ("/ends_its_parent", "SIGTERM", "to its parent"),
+    ],
 )
 def test_a_signal_that_the_application_sends_is_its_own_word(
     uri: str, sent: str, whom: str
@@ -451,6 +455,23 @@ def test_a_signal_that_the_application_sends_is_its_own_word(
         assert told() == [{"signal": sent, "reason": "application", "sender_pid": pid}]
         (fact,) = [row for row in house.rows(evidence) if "own code" in row.text]
         assert whom in fact.text
+
+
+def test_a_signal_that_the_application_raises_in_itself_is_no_operators() -> None:
+    with (
+        serving("uvicorn", "--port", "{port}", "shop_asgi:app") as server,
+        watched(server) as house,
+    ):
+        server.get("/")
+        pid = serving_worker(house)
+        server.get("/ends_itself")
+        until(house, lambda: facts(house, pid, "master_signal"))
+        assert facts(house, pid, "master_signal") == [
+            (
+                "master_signal",
+                {"signal": "SIGTERM", "reason": "application", "sender_pid": pid},
+            )
+        ]
 
 
 def serving_worker(house: House) -> int:

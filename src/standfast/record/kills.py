@@ -1,7 +1,8 @@
 """Signals by which an application ends its own process, or the master above it, written down.
 
 Python tells every ``os.kill`` to the audit hooks (PEP 578), which see it before it is sent and
-change nothing about it.
+change nothing about it. It tells them nothing of ``signal.raise_signal`` and of
+``signal.pidfd_send_signal``: see ``stops``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def _audit(event: str, arguments: Any) -> None:
         safely(_killed, *arguments)
     elif event == "os.killpg":
         safely(_group_killed, *arguments)
+    elif event == "signal.pthread_kill":
+        safely(_thread_killed, *arguments)
 
 
 def _killed(pid: int, number: int) -> None:
@@ -44,6 +47,12 @@ def _killed(pid: int, number: int) -> None:
 
 def _group_killed(group: int, number: int) -> None:
     if number in _ENDING and group in (0, os.getpgrp()):
+        _note(os.getpid(), number)
+
+
+def _thread_killed(_: int, number: int) -> None:
+    """A signal to a thread is to one of this process, and what it does it does to the process."""
+    if number in _ENDING:
         _note(os.getpid(), number)
 
 

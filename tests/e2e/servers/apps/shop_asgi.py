@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import logging
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -64,6 +65,12 @@ async def segv(query: str, receive: Receive, send: Send) -> None:
     ctypes.string_at(0)
 
 
+async def ends_itself(query: str, receive: Receive, send: Send) -> None:
+    signal.raise_signal(signal.SIGTERM)
+    await asyncio.sleep(1)
+    await respond(send, b"raised")
+
+
 async def background(query: str, receive: Receive, send: Send) -> None:
     """Responds, and goes on working for a time."""
     await respond(send, b"accepted")
@@ -98,6 +105,7 @@ ROUTES = {
     "/endless": endless,
     "/segv": segv,
     "/background": background,
+    "/ends_itself": ends_itself,
     "/background-segv": background_segv,
     "/echo": echo,
     "/reject": reject,

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -55,6 +56,11 @@ def ends_itself(query: str) -> Iterable[bytes]:
     return []
 
 
+def ends_its_thread(query: str) -> Iterable[bytes]:
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    return sleep("5")
+
+
 def ends_its_parent(query: str) -> Iterable[bytes]:
     os.kill(os.getppid(), signal.SIGTERM)
     return [b"sent"]
@@ -95,6 +101,7 @@ ROUTES = {
     "/sleep": sleep,
     "/stuck": stuck,
     "/ends_itself": ends_itself,
+    "/ends_its_thread": ends_its_thread,
     "/ends_its_parent": ends_its_parent,
     "/about": about,
 }
