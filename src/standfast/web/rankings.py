@@ -1,4 +1,8 @@
-"""Rankings of suspects, made beside the pages: one of many incidents takes seconds."""
+"""Rankings of suspects, made beside the pages: one of many incidents takes seconds.
+
+Applications take turns, whatever number of rankings is asked for of one; and of the pages' threads
+each has a few to wait in.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,12 @@ import logging
 import subprocess
 import threading
 import time
+from collections import Counter, deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Engine
 
@@ -25,17 +32,28 @@ PATIENCE_S = 0.05
 STALE_S = 60.0
 #: Up to so many incidents a ranking takes less time than to start a process for it.
 _FEW = 200
-#: So many of the pages' threads, of which there are 40, may wait for rankings at a time.
-_MOST_WAITING = 4
-#: So many rankings are kept; a person looks at few periods.
-_MOST = 64
+#: So many of the pages' threads, of which there are 40, may wait for rankings at a time, and so
+#: many for those of one application.
+_MOST_WAITING = 20
+_WAITING_OF_ONE = 4
+#: So many rankings of one application are kept; a person looks at few periods.
+_MOST_OF_ONE = 16
+
+
+_Made = Future[Ranked]
+
+
+class _Job(NamedTuple):
+    made: _Made
+    make: Callable[[Wanted], Ranked]
+    wanted: Wanted
 
 
 @dataclass
 class _Entry:
     version: object
     asked_s: float
-    future: Future[Ranked]
+    future: _Made
     last: Ranked | None = None
 
 
@@ -47,7 +65,9 @@ class Rankings:
         self._judgements = judgements
         self._pool = ThreadPoolExecutor(1, "ranking")
         self._lock = threading.Lock()
-        self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
+        #: By application, whose turn is next first.
+        self._queues: dict[int, deque[_Job]] = {}
+        self._waiting: Counter[int] = Counter()
         self._entries: dict[tuple[int, str], _Entry] = {}
         self._child: subprocess.Popen[bytes] | None = None
         self._closed = False
@@ -79,22 +99,23 @@ class Rankings:
                 and (entry.version != version or now_s - entry.asked_s > STALE_S)
             ):
                 beside = len(known) > _FEW
-                future = self._pool.submit(self._beside if beside else self._here, wanted)
-                future.add_done_callback(self._told)
+                future = self._submit(app[0], self._beside if beside else self._here, wanted)
                 last = _result(entry) if entry is not None else None
                 entry = self._entries[key] = _Entry(version, now_s, future, last)
-                while len(self._entries) > _MOST:
-                    # Nobody waits for it any more: many periods must not queue up behind it.
-                    self._entries.pop(min(self._entries, key=self._age)).future.cancel()
-        if patience_s <= PATIENCE_S:
-            return _result(entry, patience_s)
-        # Each who waits holds a thread that others' pages need.
-        if not self._waiting.acquire(blocking=False):
-            return _result(entry, PATIENCE_S)
+                self._drop_oldest(app[0])
+            # Each who waits holds a thread that others' pages need.
+            waits = (
+                patience_s > PATIENCE_S
+                and self._waiting[app[0]] < _WAITING_OF_ONE
+                and self._waiting.total() < _MOST_WAITING
+            )
+            self._waiting[app[0]] += waits
         try:
-            return _result(entry, patience_s)
+            return _result(entry, patience_s if waits else PATIENCE_S)
         finally:
-            self._waiting.release()
+            with self._lock:
+                self._waiting[app[0]] -= waits
+                self._waiting += Counter()  # keeps none for which nobody waits
 
     def close(self) -> None:
         """Ends the work that nobody waits for any more."""
@@ -118,7 +139,35 @@ class Rankings:
             with self._lock:
                 self._child = None
 
-    def _told(self, future: Future[Ranked]) -> None:
+    def _submit(self, app_id: int, make: Callable[[Wanted], Ranked], wanted: Wanted) -> _Made:
+        made = _Made()
+        made.add_done_callback(self._told)
+        self._queues.setdefault(app_id, deque()).append(_Job(made, make, wanted))
+        self._pool.submit(self._work)
+        return made
+
+    def _work(self) -> None:
+        """Makes one ranking, of the application whose turn it is."""
+        with self._lock:
+            app_id = next(iter(self._queues))
+            queue = self._queues.pop(app_id)
+            made, make, wanted = queue.popleft()
+            if queue:
+                self._queues[app_id] = queue
+        if not made.set_running_or_notify_cancel():
+            return
+        try:
+            made.set_result(make(wanted))
+        except BaseException as error:  # told to whoever waits
+            made.set_exception(error)
+
+    def _drop_oldest(self, app_id: int) -> None:
+        """Nobody waits for them any more: many periods must not queue up behind them."""
+        mine = sorted((key for key in self._entries if key[0] == app_id), key=self._age)
+        for key in mine[:-_MOST_OF_ONE]:
+            self._entries.pop(key).future.cancel()
+
+    def _told(self, future: _Made) -> None:
         """A ranking that fails must not fail in silence."""
         if not future.cancelled() and not self._closed and (error := future.exception()):
             _log.error("the suspects cannot be ranked", exc_info=error)

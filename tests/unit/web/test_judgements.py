@@ -30,9 +30,9 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     return House(tmp_path)
 
 
-def crash(house: House, pid: int, uri: str = "/label/1") -> None:
+def crash(house: House, pid: int, uri: str = "/label/1", app: str = "shop") -> None:
     """A worker that is gone, with one request open."""
-    journal = house.journal(dead("shop", pid))
+    journal = house.journal(dead(app, pid))
     journal.request("/")
     journal.begin(uri)
     house.drain()
@@ -182,32 +182,69 @@ def test_a_hang_that_ends_in_death_is_judged_again(house: House) -> None:
     assert [each.judged.case.kind for each in known.of(app_id)] == [DEATH]
 
 
-def test_those_who_wait_for_a_ranking_leave_threads_to_others(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever has a share link may ask as often as they like while a ranking is being made."""
-    crash(house, 4001)
-    go_on = threading.Event()
+@pytest.fixture
+def go_on(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """No ranking is made before this is set."""
+    event = threading.Event()
     made = ranker.make
 
     def slowly(*wanted: Any) -> Any:
-        assert go_on.wait(60)
+        assert event.wait(60)
         return made(*wanted)
 
     monkeypatch.setattr(ranker, "make", slowly)
+    return event
+
+
+def test_who_waits_for_the_rankings_of_one_application_leaves_threads_to_others(
+    house: House, go_on: threading.Event
+) -> None:
+    """Whoever has a share link may ask as often as they like while a ranking is being made."""
+    crash(house, 4001)
+    crash(house, 4002, app="blog")
     rankings = Rankings(house.engine, Judgements(house.engine))
-    (app,) = applications(house.engine)
-    answers: list[object] = []
-    askers = [
-        threading.Thread(target=lambda: answers.append(rankings.of(app, "all", ALWAYS, 60)))
-        for _ in range(20)
-    ]
-    for asker in askers:
-        asker.start()
+    apps = {name: (number, name) for number, name in applications(house.engine)}
+    answers: list[tuple[str, object]] = []
+
+    def ask(name: str) -> None:
+        answers.append((name, rankings.of(apps[name], "all", ALWAYS, 60)))
+
+    def ask_often(name: str, times: int) -> list[threading.Thread]:
+        askers = [threading.Thread(target=ask, args=(name,)) for _ in range(times)]
+        for asker in askers:
+            asker.start()
+        return askers
+
+    askers = ask_often("shop", 20)
     wait_until(lambda: len(answers) == 16)
-    assert answers == [None] * 16
+    askers += ask_often("blog", 1)
     go_on.set()
     for asker in askers:
         asker.join()
-    assert len([answer for answer in answers if answer is not None]) == 4
+    assert answers[:16] == [("shop", None)] * 16
+    rest = sorted(name for name, answer in answers[16:] if answer is not None)
+    assert rest == ["blog", *["shop"] * 4]
+    rankings.close()
+
+
+def test_many_rankings_of_one_application_delay_and_drop_none_of_another(
+    house: House, go_on: threading.Event
+) -> None:
+    crash(house, 4001)
+    crash(house, 4002, app="blog")
+    rankings = Rankings(house.engine, Judgements(house.engine))
+    apps = {name: (number, name) for number, name in applications(house.engine)}
+    waiting = threading.Thread(target=lambda: rankings.of(apps["blog"], "all", ALWAYS, 60))
+    for number in range(40):
+        assert rankings.of(apps["shop"], f"{number}", ALWAYS, 0) is None
+        if number == 5:
+            waiting.start()
+            wait_until(lambda: (apps["blog"][0], "all") in rankings._entries)
+    kept = [key for key in rankings._entries if key[0] == apps["shop"][0]]
+    assert [name for _, name in kept] == [f"{number}" for number in range(24, 40)]
+    turns = list(rankings._queues)
+    assert turns.index(apps["blog"][0]) <= 1, "it is the next but one at the latest"
+    go_on.set()
+    waiting.join(60)
+    assert not waiting.is_alive()
     rankings.close()

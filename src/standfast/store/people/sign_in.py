@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -40,7 +40,8 @@ class Try:
     """A try that need not wait as far as is known; its password has not been looked at.
 
     ``known`` says that the browser proved an earlier sign-in. ``subjects`` are what failures are
-    counted for: keyed hashes, because people type passwords where the name belongs.
+    counted for: keyed hashes, because people type passwords where the name belongs. ``failures``
+    are those of the first of them, the browser or the address.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Try:
     now_ns: int
     known: bool
     subjects: tuple[str, ...]
+    failures: int = 0
 
 
 def sign_in(
@@ -84,7 +86,8 @@ def ask(
             subjects = (_subject(key, "browser", f"{account}:{browser}"),)
         made = Try(name, password, now_ns, browser is not None, subjects)
         # Looked at twice: who has to wait is told so without keeping the watcher from writing.
-        return _refusal(_counts(connection, made), made) or made
+        stored = _counts(connection, made)
+        return _refusal(stored, made) or replace(made, failures=stored[0].failures)
 
 
 def ask_again(
