@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
 from .places import few_files, few_processes, memory_limit, memory_limit_above
 from .stage import Fault, Stage, again_and_again, asks, nothing, then
@@ -19,12 +20,16 @@ def locks(stage: Stage) -> None:
     stage.ask("/deadlock?b")
 
 
-def one_lock(stage: Stage) -> None:
-    """One holds a lock and computes for ever, another one waits for the lock."""
-    stage.steady()
-    stage.ask("/hold?")
-    stage.begun("/hold?")
-    stage.ask("/want?")
+def one_lock(holder: str) -> Callable[[Stage], None]:
+    """One holds a lock and does not come back, another one waits for the lock."""
+
+    def do(stage: Stage) -> None:
+        stage.steady()
+        stage.ask(holder)
+        stage.begun(holder)
+        stage.ask("/want?")
+
+    return do
 
 
 def crash(server: str, uri: str = "/segfault", *bystanders: str) -> Fault:
@@ -98,7 +103,9 @@ MEMORY = (
 
 HANGS = (
     Fault("a deadlock", "app_hang", None, locks, settings=_HANG),
-    Fault("a lock that is never given back", "app_hang", None, one_lock, settings=_HANG),
+    Fault("a lock that is never given back", "app_hang", None, one_lock("/hold?"), settings=_HANG),
+    Fault("a lock whose holder waits for another service", "app_hang", None,
+          one_lock("/hold_and_ask?"), settings=_HANG),
     Fault("a deadlock under waitress", "app_hang", None, locks, "waitress", settings=_HANG),
     Fault("an endless loop in Python", "app_timeout", "/spin", asks("/spin"), "sync"),
     Fault("an endless loop in C", "app_timeout", "/spin_in_c", asks("/spin_in_c"), "sync"),

@@ -134,6 +134,17 @@ def hold(query: str) -> None:
         spin(query)
 
 
+def hold_and_ask(query: str) -> None:
+    """Holds the lock while it waits for another service, which never answers."""
+    with (
+        _locks[0],
+        socket.create_server(("127.0.0.1", 0)) as other,
+        socket.create_connection(other.getsockname()) as service,
+        service.makefile() as answer,
+    ):
+        answer.readline()
+
+
 def want(query: str) -> None:
     """Waits for the lock."""
     with _locks[0]:
@@ -205,7 +216,7 @@ ROUTES = {
     for function in (
         plain, sleep, segfault, extension, heap, overrun, abort, overflow,
         grow, burst, leak, child, leave, quit, read_body,
-        spin, spin_in_c, deadlock, hold, want,
+        spin, spin_in_c, deadlock, hold, hold_and_ask, want,
         files, mapped, truncated, log, database, threads,
     )
 }  # fmt: skip

@@ -150,7 +150,7 @@ def overload(seen: Readings) -> Finding | None:
         return finding("platform_overload", WEAK, crowded.sentences, against, Explains.STALL)
     if nature == "lock":
         contradicts.append("Its stack shows that it waited for a lock, not for a processor.")
-    if nature in ("client", "outside", "idle"):
+    if nature in ("client", "outside", "either", "idle"):
         contradicts.append("Its stack shows that it waited, and not for a processor.")
     late = seen.case.all(evidence.TIMEOUT) + seen.hangs
     supports = crowded.sentences + [cite(fact) for fact in late]

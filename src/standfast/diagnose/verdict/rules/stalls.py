@@ -64,10 +64,17 @@ def _waiting(seen: Readings, for_client: bool) -> tuple[str, list[str]]:
     stuck = seen.stuck
     if for_client or (stuck and all(stack.waits_for_client for stack in stuck)):
         return "client", ["The server itself was waiting there for the client's connection."]
-    if any(stack.waits_for_lock for stack in stuck):
-        return "lock", ["It was waiting for a lock: threads that wait for each other."]
+    at_locks = [stack for stack in stuck if stack.waits_for_lock]
+    said = []
+    if at_locks:
+        stuck = [stack for stack in stuck if not stack.waits_for_lock]
+        if not stuck:
+            each_other = ": threads that wait for each other" if len(at_locks) > 1 else ""
+            return "lock", [f"It was waiting for a lock{each_other}."]
+        # They wait for one that holds it: what that one does is why nothing came back.
+        said = ["Others wait for a lock meanwhile."]
     loops = seen.case.all(evidence.LOOP_WAIT)
-    said = [cite(fact) for fact in loops[:_MOST_WAITS]]
+    said += [cite(fact) for fact in loops[:_MOST_WAITS]]
     outside = any(stack.waits_outside for stack in stuck)
     if loops and not outside and _all_have_bodies(seen):
         return "either", [
@@ -78,8 +85,8 @@ def _waiting(seen: Readings, for_client: bool) -> tuple[str, list[str]]:
     if outside or loops:
         return "outside", [*said, "It was waiting for an answer from elsewhere."]
     if stuck and all(stack.active is False for stack in stuck):
-        return "idle", ["It was waiting there, and not for a processor."]
-    return "", []
+        return "idle", [*said, "It was waiting there, and not for a processor."]
+    return "", said
 
 
 def _all_are_in(seen: Readings, waits: list[Fact]) -> bool:
