@@ -18,6 +18,7 @@ from typing import IO, TypeVar
 
 from standfast.errors import StandfastError
 
+from . import last_login
 from .inventory import Server, Site
 
 _CONNECT_S = 8
@@ -99,16 +100,20 @@ def _sockets() -> Path | None:
     return None
 
 
-def logins(site: Site, server: Server) -> tuple[Login, Login]:
-    """The ways in: first the admin's, for a server that is set up; then that of its provider. Who
-    runs this goes by their own name where they are among the admins, else by the first one's."""
+def logins(site: Site, server: Server) -> tuple[Login, ...]:
+    """The ways in: first the admin's, for a server that is as the file says; then the one that
+    worked last, before the file was changed; then that of its provider. Who runs this goes by their
+    own name where they are among the admins, else by the first one's."""
     names = [each.name for each in site.admins]
     own = _user()
     admin = Login(
         server.name, str(server.address), server.ssh_port, own if own in names else names[0],
         site.secrets / "known_hosts", site.identity_file,
     )  # fmt: skip
-    return admin, replace(admin, port=server.first_port, user=server.first_user)
+    before = last_login.read(site, server)
+    earlier = [replace(admin, port=before.port, user=before.user)] if before else []
+    first = replace(admin, port=server.first_port, user=server.first_user)
+    return tuple(dict.fromkeys([admin, *earlier, first]))
 
 
 def _user() -> str:
@@ -172,15 +177,17 @@ class Remote:
 def reach(site: Site, server: Server) -> Remote:
     """The server, by the first of the ways in that works. Raises RemoteError."""
     refused: list[RemoteError] = []
-    for login in dict.fromkeys(logins(site, server)):
+    for login in logins(site, server):
         remote = Remote(login)
         try:
-            remote.run("true", timeout_s=3 * _CONNECT_S)
+            # Anew: a kept connection lives on where no other would be let in any more.
+            remote.run("true", timeout_s=3 * _CONNECT_S, kept=False)
         except OtherHostKey:
             raise
         except RemoteError as error:
             refused.append(error)
         else:
+            last_login.write(site, server, last_login.LastLogin(login.user, login.port))
             return remote
     raise refused[0]
 

@@ -99,7 +99,8 @@ class Unit:
 
 @dataclass(frozen=True)
 class Command:
-    """What no other step says: ``command`` is run where ``met``, a command, fails."""
+    """What no other step says: ``command`` is run where ``met``, a command, fails. What ``met``
+    prints then is shown as the diff."""
 
     title: str
     met: str
@@ -110,15 +111,18 @@ class Command:
 @dataclass(frozen=True)
 class Guarded:
     """Steps that could lock everybody out: they undo themselves after ``undo_s`` seconds unless
-    the tool has logged in anew meanwhile. Files and units alone may stand in it.
+    the tool has logged in anew meanwhile. Commands in it are run last, once the units know the
+    files; what they do is undone by the files, or by ``restore``.
 
-    ``restore`` is run, after the files are as they were, where they were undone.
+    ``restore`` is run, after the files are as they were, where they were undone. ``proof`` says in
+    words which login is tried.
     """
 
     title: str
-    steps: tuple[File | Absent | Unit, ...]
+    steps: tuple[File | Absent | Unit | Command, ...]
     restore: str
     undo_s: int = 60
+    proof: str = "one can log in anew"
 
 
 Step = Updates | Packages | User | KeyPair | Directory | File | Absent | Unit | Command | Guarded

@@ -35,6 +35,7 @@ class Machine:
         if self.nspawn() is not None:
             return
         network.plug_in(self.plan, self.server.name, self.server.address)
+        network.forget_firewall(self.plan, self.server.name)
         self._mount(base)
         words = (
             "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot",

@@ -70,6 +70,11 @@ def plug_in(plan: LabPlan, name: str, address: str) -> None:
     run(*inside, "route", "replace", "default", "via", plan.gateway)
 
 
+def forget_firewall(plan: LabPlan, name: str) -> None:
+    """Empties a server's ruleset: a kernel that boots has none, and its namespace outlives it."""
+    run("ip", "netns", "exec", plan.namespace(name), "nft", "flush", "ruleset")
+
+
 def unplug(plan: LabPlan, name: str) -> None:
     """Takes a namespace and its cable away again."""
     succeeds("ip", "link", "del", plan.cable(name))

@@ -8,12 +8,13 @@ where it is booted while the timer runs, which a timer does not live through.
 
 from __future__ import annotations
 
+import posixpath
 import time
 from shlex import quote
 from uuid import uuid4
 
 from ..remote import Login, Remote, RemoteError
-from ..steps import Absent, File, Guarded, Unit
+from ..steps import Absent, Command, File, Guarded, Unit
 from .change import EngineError
 from .doing import stage
 from .session import Session
@@ -108,9 +109,8 @@ def _wait_for_undo(name: str, step: Guarded, before: Login, began_s: float) -> N
             )
         if "undone" in said:
             raise EngineError(
-                f"{name}: '{step.title}' was undone, as nobody could log in afterwards as"
-                f" '{before.user}' or the admin; the server is as it was."
-                f" {said.replace('undone', '').strip()}".strip()
+                f"{name}: '{step.title}' was undone, as it is not so that {step.proof}; the server"
+                f" is as it was. {said.replace('undone', '').strip()}".strip()
             )
         time.sleep(_PAUSE_S)
     raise EngineError(
@@ -129,7 +129,7 @@ def _change(step: Guarded, done: str) -> str:
                 f"systemctl -q is-active {unit} && touch was-active-{number}",
                 f"systemctl -q is-enabled {unit} && touch was-enabled-{number}",
             ]
-        else:
+        elif isinstance(each, File | Absent):
             path = quote(each.path)
             lines.append(f"if test -e {path}; then cp -a {path} old-{number} || {refuse}; fi")
     lines.append(
@@ -142,7 +142,7 @@ def _change(step: Guarded, done: str) -> str:
     for number, each in enumerate(step.steps):
         match each:
             case File():
-                lines.append(f"cp -a new-{number} {quote(each.path)}")
+                lines.append(_put(f"new-{number}", each.path))
             case Absent():
                 lines.append(f"rm -f {quote(each.path)}")
             case Unit():
@@ -151,17 +151,31 @@ def _change(step: Guarded, done: str) -> str:
         if isinstance(each, File | Absent) and each.tells:
             told[each.tells] = "reload-or-restart" if each.reload else "restart"
     lines += [f"systemctl {how} {quote(unit)}" for unit, how in told.items()]
+    lines += [
+        f"if ! (\n{each.met}\n) >/dev/null; then {each.command}\nfi"
+        for each in step.steps
+        if isinstance(each, Command)
+    ]
     lines.append(f"touch {done}")
     return "\n".join(lines) + "\n"
+
+
+def _put(here: str, path: str) -> str:
+    """A command that puts a file in its place in one step, never through a link that its folder's
+    owner has laid there."""
+    folder, name = posixpath.split(path)
+    new = quote(posixpath.join(folder, f".{name}.standfast-new"))
+    return f"rm -f {new}; cp -a {here} {new} && mv -fT {new} {quote(path)}"
 
 
 def _undo(step: Guarded) -> str:
     lines = [f"cd {_PLACE} || exit 1", "touch undoing"]
     for number, each in enumerate(step.steps):
         if isinstance(each, File | Absent):
-            path = quote(each.path)
+            old, path = f"old-{number}", quote(each.path)
             lines.append(
-                f"if test -e old-{number}; then cp -a old-{number} {path}; else rm -f {path}; fi"
+                f"if test -e {old} || test -L {old}; then {_put(old, each.path)};"
+                f" else rm -f {path}; fi"
             )
     for number, each in enumerate(step.steps):
         if isinstance(each, Unit):

@@ -55,7 +55,7 @@ def look(session: Session, step: Step) -> Change | None:
         case Unit():
             found = _unit(session, step)
         case Command():
-            found = None if session.tries(step.met)[0] else (step.title, None)
+            found = _command(session, step)
         case Guarded():
             return _guarded(session, step)
     return Change(session.name, found[0], step.why, found[1]) if found else None
@@ -100,6 +100,11 @@ def _user(session: Session, step: User) -> Found:
         if is_wrong
     ]
     return (f"user {step.name}: {'; '.join(wrong)}", None) if wrong else None
+
+
+def _command(session: Session, step: Command) -> Found:
+    met, said = session.tries(step.met)
+    return None if met else (step.title, said.rstrip() or None)
 
 
 def _directory(session: Session, step: Directory) -> Found:
@@ -174,5 +179,5 @@ def _guarded(session: Session, step: Guarded) -> Change | None:
         return None
     titles = "; ".join(change.title for change in inner)
     diffs = [change.diff for change in inner if change.diff]
-    why = f"undone after {step.undo_s} s unless one can log in anew"
+    why = f"undone after {step.undo_s} s unless {step.proof}"
     return Change(session.name, f"{step.title}: {titles}", why, "\n".join(diffs) or None)

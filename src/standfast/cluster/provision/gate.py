@@ -1,10 +1,11 @@
-"""Who gets in, and by which port: sshd and the firewall, which change together or not at all."""
+"""Who gets in, and by which port: keys, sudo, sshd and the firewall, which change together or not
+at all."""
 
 from __future__ import annotations
 
 from ..inventory import Server, Site
-from ..steps import File, Guarded, Step, Unit
-from . import servers
+from ..steps import Command, File, Guarded, Step, Unit
+from . import people, servers
 from .firewall import TABLE, Openings, ruleset
 
 #: Read before all others of its folder: in sshd what is said first counts.
@@ -17,15 +18,23 @@ _RESTORE = (
     " if systemctl -q is-active nftables; then systemctl reload nftables; fi;"
     " systemctl restart ssh"
 )
+#: Our table as the kernel has it, against what it makes of the file in a network of its own.
+_TABLE_IN_FORCE = f"""\
+wanted=$(unshare --net sh -c 'nft -f {NFTABLES} && nft list table inet {TABLE}') || exit
+nft list table inet {TABLE} 2>/dev/null | diff -U1 - --label 'in force' --label '{NFTABLES}' \
+/dev/fd/3 3<<end
+$wanted
+end"""
 
 
 def steps(site: Site, server: Server) -> list[Step]:
-    """One guarded step: what the server's provider let in goes only once an admin has come in by
-    the new port, past the new firewall."""
+    """One guarded step: what let in until now goes only once an admin has come in with one of the
+    new keys, by the new port, past the new firewall, and has become root."""
     return [
         Guarded(
-            "SSH and firewall",
+            "keys, sudo, SSH and firewall",
             (
+                *people.ways_in(site),
                 File(
                     SSHD, sshd(site, server), "keys alone let in, and those of people alone",
                     check=_CHECK, tells="ssh", reload=True,
@@ -38,27 +47,65 @@ def steps(site: Site, server: Server) -> list[Step]:
                     mode=0o755, check="nft -c -f %s", tells="nftables", reload=True,
                 ),
                 Unit("nftables", "the firewall, from the first moment of a boot"),
+                Command(
+                    "sshd obeys its file alone", _sshd_in_force(site, server),
+                    "systemctl reload ssh", "no other file or part of one overrules it",
+                ),
+                Command(
+                    "the firewall in force is the one of its file", _TABLE_IN_FORCE,
+                    "systemctl reload nftables", "a file alone lets nobody in and keeps nobody out",
+                ),
             ),
             _RESTORE,
+            proof="an admin can log in anew by these keys, and become root",
         )
     ]  # fmt: skip
 
 
 def sshd(site: Site, server: Server) -> str:
     """Its part of sshd's configuration (sshd_config(5))."""
-    names = " ".join([*(admin.name for admin in site.admins), servers.USER])
-    return f"""\
-# Written by standfast; `standfast cluster apply` writes it anew.
-Port {server.ssh_port}
-AuthenticationMethods publickey
-PubkeyAuthentication yes
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitEmptyPasswords no
-PermitRootLogin no
-AllowUsers {names}
-X11Forwarding no
-"""
+    said = "".join(f"{name} {value}\n" for name, value in _directives(site, server).items())
+    return f"# Written by standfast; `standfast cluster apply` writes it anew.\n{said}"
+
+
+def _directives(site: Site, server: Server) -> dict[str, str]:
+    names = [*(admin.name for admin in site.admins), servers.USER]
+    return {
+        "Port": str(server.ssh_port),
+        "AuthenticationMethods": "publickey",
+        "PubkeyAuthentication": "yes",
+        "AuthorizedKeysFile": ".ssh/authorized_keys",
+        "PasswordAuthentication": "no",
+        "KbdInteractiveAuthentication": "no",
+        "PermitEmptyPasswords": "no",
+        "PermitRootLogin": "no",
+        "AllowUsers": " ".join(names),
+        "X11Forwarding": "no",
+    }
+
+
+def _sshd_in_force(site: Site, server: Server) -> str:
+    """A command that succeeds where sshd's whole configuration comes to what its file says, for
+    root and each admin from where they come (sshd(8), ``-T`` and ``-C``); else it shows what
+    does not."""
+    directives = _directives(site, server)
+    pattern = "|".join(directives).lower()
+    # It prints a name that may be said several times once for each.
+    wanted = sorted(
+        f"{name.lower()} {value}"
+        for name, values in directives.items()
+        for value in (values.split() if name == "AllowUsers" else [values])
+    )
+    people = [("root", str(site.admins[0].addresses[0].network_address))]
+    people += [(admin.name, str(admin.addresses[0].network_address)) for admin in site.admins]
+    checks = [
+        f"sshd -T -C user={name},host={address},addr={address} | grep -E '^({pattern}) ' | sort"
+        f" | diff -U0 - --label 'in force, for {name}' --label {SSHD} /dev/fd/3 3<<end\n"
+        + "\n".join(wanted)
+        + "\nend"
+        for name, address in people
+    ]
+    return "export LC_ALL=C\n" + "\n".join(f"{check}\ntest $? = 0 || exit 1" for check in checks)
 
 
 def firewall(site: Site, server: Server) -> str:

@@ -9,30 +9,33 @@ SUDOERS = "/etc/sudoers.d/standfast"
 
 
 def steps(site: Site) -> list[Step]:
-    """Users, keys and the right to become root. How one got in before goes on working."""
+    """Users, and where their keys lie. Nobody gets in by them alone."""
     found: list[Step] = []
     for admin in site.admins:
-        found += _person(admin)
+        name, home = admin.name, f"/home/{admin.name}"
+        found += [
+            User(name, home, "administers the site"),
+            Directory(f"{home}/.ssh", "for nobody else to see", name, name, 0o700),
+        ]
+    return found
+
+
+def ways_in(site: Site) -> list[File]:
+    """Keys, and the right to become root: whoever loses these is locked out."""
     rules = "".join(f"{admin.name} ALL=(ALL:ALL) NOPASSWD: ALL\n" for admin in site.admins)
-    found.append(
+    return [
+        *(_keys(admin) for admin in site.admins),
         File(
             SUDOERS,
             f"# Written by standfast; `standfast cluster apply` writes it anew.\n{rules}",
             "people have keys and no password that could be asked for",
             mode=0o440, check="visudo -cqf %s",
-        )
-    )  # fmt: skip
-    return found
-
-
-def _person(admin: Admin) -> list[Step]:
-    name, home = admin.name, f"/home/{admin.name}"
-    keys = "".join(f"{key}\n" for key in admin.keys)
-    return [
-        User(name, home, "administers the site"),
-        Directory(f"{home}/.ssh", "for nobody else to see", name, name, 0o700),
-        File(
-            f"{home}/.ssh/authorized_keys", keys, "these keys let in, nothing else does",
-            name, name, 0o600,
         ),
     ]  # fmt: skip
+
+
+def _keys(admin: Admin) -> File:
+    return File(
+        f"/home/{admin.name}/.ssh/authorized_keys", "".join(f"{key}\n" for key in admin.keys),
+        "these keys let in, nothing else does", admin.name, admin.name, 0o600,
+    )  # fmt: skip
