@@ -15,6 +15,8 @@ from standfast.cli import options
 from standfast.errors import StandfastError
 
 _DEFAULT = "127.0.0.1:8400"
+#: So many connections may wait to be accepted.
+_BACKLOG = 2048
 _PROGRESS_S = 2.0
 
 
@@ -75,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
         ),
         app,
     )
+    # From now on whoever comes waits: the address that is printed is never refused.
+    listener.listen(_BACKLOG)
     shown = f"[{host}]" if ":" in host else host
     port = listener.getsockname()[1]
     print(f"The dashboard is at http://{shown}:{port}{arguments.root_path}/", flush=True)
