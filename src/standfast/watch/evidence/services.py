@@ -8,6 +8,7 @@ among them.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tempfile
 import time
@@ -23,6 +24,13 @@ from .collector import Death, Living
 
 #: Which jobs concern a worker; a restart is stop and start in one.
 _ACTIONS = {"stop": "stop", "restart": "restart", "try-restart": "restart", "reload": "reload"}
+#: What systemd says of a service that did not stop in time (TimeoutStopSec), or that has run for as
+#: long as it may (RuntimeMaxSec): the job, if there was one, may have come long before
+#: (src/core/service.c, 219 to 257).
+_STOPPED = re.compile(
+    r"(?:\S{1,300}: )?(?:State '(?:stop|stop-sigterm|stop-sigkill|final-sigterm)' timed out\."
+    r"|Service reached runtime time limit\.)"
+)
 #: How long before the last sign of life, and after the end, a job may have to do with it.
 _BEFORE_S = 120
 _AFTER_S = 10
@@ -129,18 +137,23 @@ def unit_in(cgroups: str) -> str | None:
 
 
 def jobs_in(lines: Iterable[bytes], unit: str) -> list[Fact]:
-    """The jobs that concern the workers of a unit, in what ``journalctl --output=json`` writes."""
+    """The jobs that concern the workers of a unit, and stops without a job, in what
+    ``journalctl --output=json`` writes."""
     found = []
     for line in lines:
         try:
             entry: Any = json.loads(line)
-            action = _ACTIONS.get(entry["JOB_TYPE"])
             at_ns = int(entry["__REALTIME_TIMESTAMP"]) * 1000
-            if action is None or entry["_PID"] != "1" or entry["UNIT"] != unit:
+            if entry["_PID"] != "1" or entry["UNIT"] != unit:
                 continue
             text = entry["MESSAGE"]
             if isinstance(text, list):  # bytes that are no text
                 text = bytes(text).decode("utf-8", "backslashreplace")
+            action = _ACTIONS.get(entry.get("JOB_TYPE"))
+            if action is None and _STOPPED.match(text):
+                action = "stop"
+            if action is None:
+                continue
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
         data = {"action": action, "unit": unit}

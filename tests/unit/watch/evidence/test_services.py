@@ -71,6 +71,21 @@ def test_jobs_that_end_workers_are_facts_in_systemds_own_words() -> None:
     assert {fact[:3] for fact in found} == {("service", "systemd", NOW // 1000 * 1000)}
 
 
+@pytest.mark.parametrize(
+    ("message", "is_stop"),
+    [
+        ("shop.service: State 'stop-sigterm' timed out. Killing.", True),
+        ("shop.service: Service reached runtime time limit. Stopping.", True),
+        ("shop.service: State 'start-pre' timed out. Terminating.", False),
+        ("shop.service: Killing process 7 (uvicorn) with signal SIGKILL.", False),
+        ("GET /State 'stop-sigterm' timed out.", False),
+    ],
+)
+def test_a_service_that_took_too_long_to_stop_was_stopped(message: str, is_stop: bool) -> None:
+    found = jobs_in([entry(message, None)], "shop.service")
+    assert [fact.data["action"] for fact in found] == ["stop"] * is_stop
+
+
 @pytest.mark.parametrize("other", [{"_PID": "4242"}, {"UNIT": "other.service"}, {"_PID": 1}])
 def test_what_others_write_is_not_systemds_word(other: dict[str, Any]) -> None:
     assert jobs_in([entry("Stopping The shop...", "stop", **other)], "shop.service") == []
