@@ -13,8 +13,8 @@ COMPILE := .venv-pins/bin/uv pip compile --quiet --no-config --upgrade --univers
 	--custom-compile-command 'make pins'
 
 # What the tests and the benchmarks need from the operating system.
-SYSTEM := chromium debootstrap iproute2 mariadb-client mariadb-server-core nftables openssh-client postgresql strace \
-	systemd-container uwsgi-core uwsgi-plugin-python3
+SYSTEM := apache2-bin chromium debootstrap iproute2 mariadb-client mariadb-server-core nftables openssh-client postgresql \
+	strace systemd-container uwsgi-core uwsgi-plugin-python3
 
 .PHONY: help venv system demo test wheel bench lint format pins clean
 

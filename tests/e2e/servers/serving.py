@@ -61,7 +61,7 @@ def serving(
     Not ``recorded`` starts the bare command. Afterwards all that it started has ended, and the
     journal and the log are gone.
     """
-    port = _free_port()
+    port = free_port()
     words = [str(word).replace("{port}", str(port)) for word in command]
     with tempfile.TemporaryDirectory(prefix="standfast-") as folder:
         journal, log = Path(folder, "journal"), Path(folder, "server.log")
@@ -76,7 +76,7 @@ def serving(
                 start_new_session=True,
             )
         try:
-            _wait_until_it_answers(process, port, log)
+            wait_until_it_answers(process, port, log)
             yield Server(process, port, journal, log)
         finally:
             # The group is the command's own, so that what its master left behind ends too.
@@ -106,13 +106,15 @@ def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | own | dict(variables or {})
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Waits until a server listens; its log is what an error shows."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
