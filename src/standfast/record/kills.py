@@ -1,7 +1,8 @@
-"""Signals by which an application ends its own process, or the master above it, written down.
+"""How an application ends its own process, or the master above it, written down: by a signal, or by
+going on as another program.
 
-Python tells every ``os.kill`` to the audit hooks (PEP 578), which see it before it is sent and
-change nothing about it. It tells them nothing of ``signal.raise_signal`` and of
+Python tells every ``os.kill`` and ``os.execv`` to the audit hooks (PEP 578), which see it before it
+is done and change nothing about it. It tells them nothing of ``signal.raise_signal`` and of
 ``signal.pidfd_send_signal``: see ``stops``.
 """
 
@@ -36,6 +37,8 @@ def _audit(event: str, arguments: Any) -> None:
         safely(_group_killed, *arguments)
     elif event == "signal.pthread_kill":
         safely(_thread_killed, *arguments)
+    elif event == "os.exec":
+        safely(_replaced)
 
 
 def _killed(pid: int, number: int) -> None:
@@ -54,6 +57,12 @@ def _thread_killed(_: int, number: int) -> None:
     """A signal to a thread is to one of this process, and what it does it does to the process."""
     if number in _ENDING:
         _note(os.getpid(), number)
+
+
+def _replaced() -> None:
+    """It may fail yet. A child that was forked to become another program has no journal open."""
+    if channel_for().opened is not None:
+        _note(os.getpid(), 0)
 
 
 def _note(pid: int, number: int) -> None:

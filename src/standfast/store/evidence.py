@@ -90,7 +90,8 @@ TIMEOUT = "timeout"
 #: "reload", "scale", "failure" (another worker had failed), "other"; ``timeout_s`` where it had
 #: that long to end by itself. With the reason "recycle" and no ``signal`` the worker began to end
 #: by itself, as it had served as many requests as the server's settings allow. "application": code
-#: of the application sent it, in process ``sender_pid``: this one or a child of it.
+#: of the application sent it, in process ``sender_pid``: this one or a child of it; without a
+#: ``signal`` it called exec(3), which may have failed.
 MASTER_SIGNAL = "master_signal"
 #: The process that had started the worker has ended too. data: as of EXIT, where known, and
 #: ``parent_pid``, ``before_s`` (how long before the worker it was seen to end; below 0: after it).

@@ -281,6 +281,9 @@ def _signal_fact(connection: Connection, reporter_id: int, word: Signal) -> Fact
         return Fact(evidence.MASTER_SIGNAL, Source.JOURNAL, word.wall_ns, words, data)
     if data["reason"] == "application":
         data["sender_pid"] = reporter_pid
+        if not word.signal:
+            words = f"the application's own code had process {word.pid} go on as another program"
+            return Fact(evidence.MASTER_SIGNAL, Source.JOURNAL, word.wall_ns, words, data)
         whom = "itself" if word.pid == reporter_pid else f"its parent {word.pid}"
         words = f"the application's own code in process {reporter_pid} sent {name} to"
         return Fact(evidence.MASTER_SIGNAL, Source.JOURNAL, word.wall_ns, f"{words} {whom}", data)

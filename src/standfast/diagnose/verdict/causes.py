@@ -58,8 +58,8 @@ _LIST = (
         "app_exit",
         APPLICATION,
         "The application ended its own process.",
-        "Search the code and its libraries for os._exit, sys.exit and exit() on the path of the "
-        "request that is named, and raise an ordinary exception instead.",
+        "Search the code and its libraries for os._exit, sys.exit, exit() and os.exec on the path "
+        "of the request that is named, and raise an ordinary exception instead.",
         ("A log of the server says that it ended the worker itself.",),
     ),
     Cause(

@@ -53,6 +53,11 @@ def is_by_application(order: Fact) -> bool:
     return text(order.data, "reason") == "application"
 
 
+def is_exec(order: Fact) -> bool:
+    """Whether the application's own code had the process go on as another program."""
+    return is_by_application(order) and text(order.data, "signal") is None
+
+
 def latest_ns(fact: Fact) -> int:
     """When it was at the latest: logs count in whole seconds."""
     return fact.at_ns + (_SECOND_NS if fact.source == Source.SERVER_LOG else 0)
@@ -140,10 +145,21 @@ class Readings:
     def orders(self) -> list[Fact]:
         """What masters, servers and the application itself say of why the worker was to end. What
         the application's own signal has led to is left out."""
-        said = self.case.all(evidence.MASTER_SIGNAL)
+        said = [fact for fact in self.case.all(evidence.MASTER_SIGNAL) if self._holds(fact)]
         own_ns = [fact.at_ns for fact in said if is_by_application(fact)]
         first_ns = min(own_ns, default=math.inf)
         return [fact for fact in said if is_by_application(fact) or latest_ns(fact) <= first_ns]
+
+    def _holds(self, order: Fact) -> bool:
+        """False for a call of exec that failed, as later requests show: it is told before it is
+        done."""
+        began = [request.begun_ns for request in self.case.requests]
+        return not is_exec(order) or (bool(began) and max(began) <= order.at_ns)
+
+    @cached_property
+    def replaced(self) -> bool:
+        """Whether the process has gone on as another program while requests were in flight."""
+        return any(is_exec(order) for order in self.orders)
 
     @cached_property
     def hears_master(self) -> bool:

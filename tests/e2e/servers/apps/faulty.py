@@ -100,6 +100,11 @@ def quit(query: str) -> None:
     sys.exit(int(query))
 
 
+def replace(query: str) -> None:
+    """Goes on as another program, under the same number."""
+    os.execv("/bin/sleep", ["sleep", "60"])
+
+
 def overrun(query: str) -> None:
     """Writes far behind the end of a buffer."""
     buffer = ctypes.create_string_buffer(16)
@@ -215,7 +220,7 @@ ROUTES = {
     f"/{function.__name__}": function
     for function in (
         plain, sleep, segfault, extension, heap, overrun, abort, overflow,
-        grow, burst, leak, child, leave, quit, read_body,
+        grow, burst, leak, child, leave, quit, replace, read_body,
         spin, spin_in_c, deadlock, hold, hold_and_ask, want,
         files, mapped, truncated, log, database, threads,
     )

@@ -146,6 +146,12 @@ def told(by: str = Source.JOURNAL, reason: str = "stop", age_s: float = 10.0) ->
     return fact(evidence.MASTER_SIGNAL, by, words, age_s=age_s, signal="SIGTERM", reason=reason)
 
 
+def execed(age_s: float = 0.0) -> Fact:
+    """What the recorder says of a call of exec, before it is done."""
+    words = f"the application's own code had process {PID} go on as another program"
+    return fact(evidence.MASTER_SIGNAL, words=words, age_s=age_s, reason="application")
+
+
 def options(**settings: Any) -> Fact:
     """The server's own settings, as the recorder writes them."""
     return fact(evidence.SERVER_OPTIONS, Source.JOURNAL, "the server's own settings", **settings)

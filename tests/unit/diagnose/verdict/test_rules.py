@@ -106,6 +106,13 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "a server's log says that it was told to stop, and it is killed": (
         case(c.ended("SIGKILL"), c.told(Source.SERVER_LOG), c.curve(c.RISING)),
         "operator_stop", 0.9),
+    "the process goes on as another program": (
+        case(c.hung(), c.execed(), c.curve(busy=0.0), kind="hang"), "app_exit", 0.9),
+    "the process went on as another program, which somebody killed": (
+        case(c.hung(), c.execed(), c.ended("SIGKILL"), c.curve()), "app_exit", 0.9),
+    "an exec that failed, as a later request shows, and somebody kills the worker": (
+        case(c.ended("SIGKILL", Source.MASTER), c.execed(age_s=60.0), c.curve()),
+        "operator_kill", 0.75),
     "uWSGI's worker leaves as it was told": (
         case(c.ended(30), c.curve(), server="uWSGI/2.0"), "operator_stop", 0.75),
     "uWSGI's harakiri, by its own settings": (

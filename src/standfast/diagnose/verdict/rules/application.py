@@ -132,7 +132,7 @@ def ended_itself(seen: Readings) -> Finding | None:
     sent = [fact for fact in seen.orders if is_by_application(fact)]
     if code is None and not torn and not sent:
         return None
-    if seen.stalled or seen.case.first(evidence.START_FAILURE):
+    if seen.case.first(evidence.START_FAILURE) or (seen.stalled and not seen.replaced):
         return None
     if code in uwsgi.CODES and uwsgi.is_uwsgi(seen) and not torn:
         return None
@@ -169,7 +169,9 @@ def ended_itself(seen: Readings) -> Finding | None:
     supports += [
         f"{cite(f)} That was after the worker's own end." for f in parents if _came_after(f)
     ]
-    contradicts = misfits(seen, signals, None) + asked + outside
+    # What the other program ends in says nothing.
+    contradicts = [] if seen.replaced else misfits(seen, signals, None)
+    contradicts += asked + outside
     return finding("app_exit", strength, supports, contradicts)
 
 

@@ -132,14 +132,17 @@ def kill(seen: Readings) -> Finding | None:
     left = bool(parents) and (seen.end.exit_code in ORDERLY_CODES or seen.end.signal in STOPPING)
     if seen.end.signal != "SIGKILL" and not left:
         return None
-    reasons = (
-        evidence.OOM_KILL, evidence.TIMEOUT, evidence.MASTER_SIGNAL, evidence.HOST_RESTART,
-    )  # fmt: skip
+    reasons = (evidence.OOM_KILL, evidence.TIMEOUT, evidence.HOST_RESTART)
     service = [f for f in seen.case.all(evidence.SERVICE) if f.at_ns <= seen.case.died_ns]
     descendants = seen.case.all(evidence.DESCENDANT_OOM_KILL)
     if uwsgi.harakiri(seen) or uwsgi.grew_too_large(seen):
         return None
-    if seen.case.all(*reasons) or service or (counted_kills(seen) and not descendants):
+    if (
+        seen.case.all(*reasons)
+        or seen.orders
+        or service
+        or (counted_kills(seen) and not descendants)
+    ):
         return None
     own = memory(seen)
     steady = len(seen.column("rss")) > 1 and not own.grew

@@ -43,6 +43,8 @@ def hang(seen: Readings) -> Finding | None:
     """app_hang: a request open for longer than a request may take, and no time-out ended it."""
     if seen.case.all(evidence.TIMEOUT) or not seen.stalled or stall(seen).nature == "client":
         return None
+    if seen.replaced:
+        return None  # nothing is left that could come back
     said = [cite(f) for f in seen.hangs] or ["The watcher found a request that does not end."]
     found = _stalled(seen, "app_hang", said, TIMED_OUT | STOPPING, {0, 143})
     found.contradicts += [cite(f) for f in seen.case.all(evidence.HANG) if f.data.get("over")]
