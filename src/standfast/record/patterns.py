@@ -80,7 +80,7 @@ class Patterns:
                 mounted = environ.get("SCRIPT_NAME")
                 self.add(BRACKETS, mounted + pattern if mounted else pattern)
         elif self._tries:
-            self._see_django()
+            self._see_django(environ.get("SCRIPT_NAME"))
 
     def see_scope(self, scope: dict[str, Any]) -> None:
         """Looks at an ASGI request that has been served."""
@@ -92,7 +92,7 @@ class Patterns:
             mounted = scope.get("root_path")
             self.add(BRACES, mounted + pattern if mounted else pattern)
         elif self._tries:
-            self._see_django()
+            self._see_django(scope.get("root_path"))
 
     def add(self, syntax: int, pattern: str) -> None:
         """Writes a pattern, if this process has not written it yet."""
@@ -103,7 +103,7 @@ class Patterns:
             self._known.add(pattern)
             self._append(_KIND, _pack(syntax) + data)
 
-    def _see_django(self) -> None:
+    def _see_django(self, mounted: Optional[str]) -> None:
         self._tries -= 1
         if not sys.modules["django.conf"].settings.configured:
             return  # asked for a setting, it would import them
@@ -111,7 +111,7 @@ class Patterns:
         # A property that is worked out once: asked for earlier, it would import the patterns.
         if "url_patterns" in vars(resolver):
             self._tries = 0
-            self._walk("/", resolver.url_patterns, 0)
+            self._walk((mounted or "").rstrip("/") + "/", resolver.url_patterns, 0)
 
     def _walk(self, prefix: str, patterns: Any, depth: int) -> None:
         for one in list(patterns)[:_MOST]:
