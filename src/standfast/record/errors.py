@@ -110,6 +110,18 @@ def _formatted(error: BaseException) -> str:
     return "".join(whole.format())
 
 
+_traceback = vars(BaseException)["__traceback__"]
+
+
+def hide_own_frames(error: BaseException) -> None:
+    """Takes our frames off the outer end of its traceback: who catches it sees the server's and the
+    application's. Up to Python 3.10 a ``raise`` brings them back."""
+    trace = _traceback.__get__(error)
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
+        trace = trace.tb_next
+    _traceback.__set__(error, trace)
+
+
 def end_flags(error: BaseException) -> int:
     """The flags of the end record of a request that ``error`` went through."""
     kind = type(error)

@@ -8,7 +8,7 @@ from typing import Any, Optional
 from ..journal.format import ABORTED, LOGGED, PROGRESS, PROGRESS_FIXED, RUNNING, UNKNOWN
 from ..journal.writer import END_KIND, pack_end
 from .channel import Channel
-from .errors import Noted, end_flags, is_of_a_signal, safely, stack_of
+from .errors import Noted, end_flags, hide_own_frames, is_of_a_signal, safely, stack_of
 from .threads import Turn
 
 RUNNING_KIND = END_KIND | RUNNING << 24
@@ -57,6 +57,7 @@ class Request(Noted):
             if not flags or flags & ABORTED:
                 safely(self.note, safely(stack_of, error))
             self.end(END_KIND | flags << 24, raised=True)
+        safely(hide_own_frames, error)
 
     def end(self, kind: int = END_KIND, raised: bool = False) -> None:
         """Writes an end record of that kind and, but for ``RUNNING_KIND``, closes the record with
