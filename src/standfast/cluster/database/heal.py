@@ -107,11 +107,12 @@ class _Healing:
         those with data that nobody else knows."""
         whole = {name: one for name, one in self.fit.items() if not one.joining}
         members = {name for name, one in whole.items() if one.links or one.slave_pos}
-        # The source of a copy, before it has a link itself.
+        # The source of a copy, before it has a link itself. One that holds nothing and has neither
+        # links nor a position was emptied, whatever its own log says since: a heartbeat, say.
         members |= {
             name
             for name, one in whole.items()
-            if members and any(self._knows(self.fit[other], one) for other in members)
+            if one.holds_data and any(self._knows(self.fit[other], one) for other in members)
         }
         holders = [n for n, one in whole.items() if n not in members and one.holds_data]
         if not members and len(holders) == 1:
@@ -174,8 +175,12 @@ class _Healing:
         if carried and not made and there <= members:
             for name in sorted(members):
                 for link in self.fit[name].links:
-                    if Pair(name, link.name) not in wanted:
+                    if Pair(name, link.name) not in wanted and not self._is_empty(link.name):
                         yield Drop(name, link.name)
+
+    def _is_empty(self, name: str) -> bool:
+        """A copy will fill it: until then a link from it brings nothing, and is wanted later."""
+        return name in self.fit and not self.fit[name].holds_data
 
     def _carries(self, pair: Pair) -> bool:
         link = self.fit[pair.replica].link(pair.origin)

@@ -346,6 +346,25 @@ def test_an_empty_server_whose_number_was_used_waits_until_all_that_is_known_of_
     assert not any(isinstance(step, Copy) for step in found)
 
 
+@pytest.mark.parametrize("topology", ["ring", "mesh"])
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_an_emptied_server_is_copied_to_whatever_its_own_log_says_since(
+    topology: str, interrupted: bool
+) -> None:
+    world = World(site(topology, 3), set(NAMES[:3]))
+    for name in NAMES[:2]:
+        world.has[name] = {1: 5, 2: 5, 3: 380}
+        world.databases[name] = {"shop": 1}
+    for pair in links(world.site, world.up):
+        if pair.replica != "three":
+            world.link(pair)
+    world.has["three"] = {3: 1}  # a heartbeat after RESET MASTER
+    assert healed(world, interrupted=interrupted) == []
+    assert [step.target for step in world.copied] == ["three"]
+    assert world.has["three"][3] == 380
+    assert set(world.links) == set(links(world.site, world.up))
+
+
 @pytest.mark.parametrize("number", [(7, 7), (2, 1), (1, 2)])
 def test_a_server_under_another_number_is_refused_and_not_touched(number: tuple[int, int]) -> None:
     world = World(site("mesh", 2), {"one", "two"})
