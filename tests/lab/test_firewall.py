@@ -91,6 +91,50 @@ def test_each_sees_the_ports_that_are_meant_for_it_and_no_others(
             assert sorted(scan(words, address)) == meant, (who, address)
 
 
+_HEAR = """
+import socket
+heard = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+heard.bind(("::", 546))
+heard.settimeout(20)
+print("listening", flush=True)
+print(heard.recv(10).decode())
+"""
+#: Sends a word to a neighbour's port 546, from an own address and port.
+_SAY = """
+import socket, sys
+own, port, to, word = sys.argv[1:]
+scope = socket.if_nametoindex("eth0")
+one = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+one.bind((own, int(port), 0, scope if own.startswith("fe80") else 0))
+one.sendto(word.encode(), (to, 546, 0, scope if to.startswith("fe80") else 0))
+"""
+
+
+def near(lab: Lab, name: str) -> str:
+    """The address of a server among its neighbours (fe80::)."""
+    words = ["ip", "-n", lab.plan.namespace(name), "-6", "-o", "addr", "show", "dev", "eth0"]
+    shown = subprocess.check_output([*words, "scope", "link"], text=True)
+    return shown.split("inet6 ")[1].split("/")[0]
+
+
+@pytest.mark.usefixtures("walled")
+def test_a_lease_by_dhcp_is_renewed_and_nobody_else_speaks_to_that_port(lab: Lab) -> None:
+    inside, beside = (
+        ["ip", "netns", "exec", lab.plan.namespace(name), "python3", "-c"]
+        for name in ("one", "two")
+    )
+    hearing = subprocess.Popen([*inside, _HEAR], stdout=subprocess.PIPE, text=True)
+    assert hearing.stdout is not None
+    assert hearing.stdout.readline() == "listening\n"
+    for own, port, to, word in (
+        (inner_address6(TWO), "547", inner_address6(ONE), "far"),
+        (near(lab, "two"), "548", near(lab, "one"), "other"),
+        (near(lab, "two"), "547", near(lab, "one"), "lease"),
+    ):
+        subprocess.check_call([*beside, _SAY, own, port, to, word])
+    assert hearing.communicate(timeout=30)[0] == "lease\n"
+
+
 def test_what_the_server_asks_others_itself_comes_back(
     lab: Lab, walled: list[str], admin: Admin
 ) -> None:

@@ -25,7 +25,9 @@ sed -n 's/^MemTotal: *\\([0-9]*\\) kB$/memory \\1/p' /proc/meminfo
 for file in /etc/ssh/ssh_host_*_key.pub; do echo "host $(cat "$file")"; done
 if test -e {KEY}.pub; then echo "own $(cat {KEY}.pub)"; fi
 sed -n 's/^server_id *= */number /p' {options.PATH} 2>/dev/null
-if command -v mariadbd apache2 >/dev/null; then echo "serves something"; fi
+for program in mariadbd apache2; do
+    if command -v $program >/dev/null; then echo "serves something"; fi
+done
 """
 
 

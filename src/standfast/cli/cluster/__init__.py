@@ -7,7 +7,7 @@ import importlib
 
 #: The actions, in the order in which the help shows them; each is a module of this package.
 ACTIONS: tuple[str, ...] = (
-    "init", "check", "plan", "apply", "status", "verify", "heal",
+    "init", "check", "plan", "apply", "status", "verify", "heal", "rejoin",
 )  # fmt: skip
 
 

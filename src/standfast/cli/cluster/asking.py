@@ -12,3 +12,10 @@ def agreed(question: str = "Do it?") -> bool:
     if not sys.stdin.isatty():
         raise UsageError("there is nobody to ask here: --yes does it without asking")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def typed(name: str, question: str) -> bool:
+    """Whether who sits there types this name. Raises UsageError where nobody does."""
+    if not sys.stdin.isatty():
+        raise UsageError("there is nobody to ask here: --yes does it without asking")
+    return input(question).strip() == name

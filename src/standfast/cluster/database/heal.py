@@ -180,7 +180,7 @@ class _Healing:
 
     def _is_empty(self, name: str) -> bool:
         """A copy will fill it: until then a link from it brings nothing, and is wanted later."""
-        return name in self.fit and not self.fit[name].holds_data
+        return name in self.fit and (self.fit[name].joining or not self.fit[name].holds_data)
 
     def _carries(self, pair: Pair) -> bool:
         link = self.fit[pair.replica].link(pair.origin)
@@ -250,7 +250,7 @@ class _Healing:
         return NeedsPerson(
             seen.name,
             f"{pair.origin} no longer has the logs that it needs, nor has any other: it is to be "
-            'emptied and copied anew, see "Away for too long" in docs/replication.md',
+            f"saved and copied anew, by: standfast cluster rejoin {seen.name}",
         )
 
     @staticmethod

@@ -18,11 +18,10 @@ from typing import IO
 from standfast.errors import StandfastError
 
 from ..remote import Remote
-from . import gtid, sql
-from .observe import JOINING_DATABASE, OWN_DATABASE, Seen, look
+from . import dump, gtid, sql
+from .observe import JOINING_DATABASE, Seen, look
 
 Say = Callable[[str], None]
-_KEPT = {"mysql", "sys", "information_schema", "performance_schema"}
 _PIECE = 1 << 16
 _SAY_EVERY_S = 2.0
 _HOUR_S = 3600
@@ -45,7 +44,7 @@ def copy(source: Remote, target: Remote, seen: Seen, say: Say) -> None:
     ``seen`` is the target as observed: empty, or marked by an earlier copy. Raises CopyError, and
     RemoteError where a server is not reached.
     """
-    names = _databases(source)
+    names = dump.databases(source)
     if not look(seen.name, source).binlog_pos:
         # A position to begin at: anything that is logged and changes nothing.
         sql.ask(source, "FLUSH PRIVILEGES")
@@ -54,17 +53,11 @@ def copy(source: Remote, target: Remote, seen: Seen, say: Say) -> None:
     _finish(target, said)
 
 
-def _databases(source: Remote) -> list[str]:
-    (rows,) = sql.ask(source, "SHOW DATABASES")
-    found = [row["Database"] or "" for row in rows]
-    return [n for n in found if n not in _KEPT | {OWN_DATABASE, JOINING_DATABASE}]
-
-
 def _mark(target: Remote, seen: Seen) -> None:
     """The target is empty, and says that it is being filled. Nobody but root writes meanwhile."""
     if seen.holds_data and not seen.joining:
         raise CopyError(f"{seen.name} holds data of its own, which is not written over")
-    quiet = ["SET GLOBAL event_scheduler = OFF", "SET GLOBAL read_only = ON"]
+    quiet = ["STOP ALL SLAVES", "SET GLOBAL event_scheduler = OFF", "SET GLOBAL read_only = ON"]
     emptied = ["SET SESSION sql_log_bin = 0", *_emptied(target)]
     sql.ask(target, *quiet, *emptied, timeout_s=_HOUR_S)  # half a copy may be large
 
@@ -74,30 +67,26 @@ def _emptied(target: Remote) -> list[str]:
     names = [row["Database"] or "" for row in rows]
     return [
         f"CREATE DATABASE IF NOT EXISTS {JOINING_DATABASE}",
-        *(
-            f"DROP DATABASE {sql.name(n)}"
-            for n in names
-            if n not in _KEPT | {OWN_DATABASE, JOINING_DATABASE}
-        ),
+        *(f"DROP DATABASE {sql.name(n)}" for n in names if n not in dump.NOT_COPIED),
     ]
 
 
 def _stream(source: Remote, target: Remote, names: list[str], to: str, say: Say) -> str:
     """Runs the dump into the target. Returns the position at which it was taken."""
-    dump = source.start(_dump(names))
+    dumping = source.start(dump.command(names))
     load = target.start(_LOAD, subprocess.PIPE)
     complaints: dict[str, bytes] = {}
     listeners = [
         threading.Thread(target=_listen, args=(complaints, name, one.stderr), daemon=True)
-        for name, one in (("dump", dump), ("load", load))
+        for name, one in (("dump", dumping), ("load", load))
     ]
     for listener in listeners:
         listener.start()
     try:
-        ends = _pump(dump, load, to, say)
-        statuses = dump.wait(60), load.wait(_HOUR_S)
+        ends = _pump(dumping, load, to, say)
+        statuses = dumping.wait(60), load.wait(_HOUR_S)
     finally:
-        for one in (dump, load):
+        for one in (dumping, load):
             if one.poll() is None:
                 one.kill()
             one.wait()
@@ -112,32 +101,17 @@ def _stream(source: Remote, target: Remote, names: list[str], to: str, say: Say)
     return str(found[-1].decode())
 
 
-def _dump(names: list[str]) -> str:
-    """One consistent picture without holding anybody up. ``--master-data=2`` and ``--gtid`` write
-    the position as a comment; the accounts come along as statements that leave be what is there."""
-    words = [
-        "exec mariadb-dump --single-transaction --master-data=2 --gtid --quick --hex-blob",
-        "--routines --events --triggers --default-character-set=utf8mb4 --max-allowed-packet=1G",
-        "--system=users --insert-ignore",
-    ]
-    if names:
-        words += ["--databases", *(_shell(name) for name in names)]
-    return " ".join(words)
-
-
-def _shell(name: str) -> str:
-    return "'" + name.replace("'", "'\\''") + "'"
-
-
-def _pump(dump: subprocess.Popen[bytes], load: subprocess.Popen[bytes], to: str, say: Say) -> bytes:
+def _pump(
+    dumping: subprocess.Popen[bytes], load: subprocess.Popen[bytes], to: str, say: Say
+) -> bytes:
     """Everything from the one to the other; returns the beginning and the end of it. The position
     of a target is not set by the dump itself: it is a comment there."""
-    assert dump.stdout is not None and load.stdin is not None  # noqa: S101 - both are pipes
+    assert dumping.stdout is not None and load.stdin is not None  # noqa: S101 - both are pipes
     head, tail, sent, said_at = b"", b"", 0, time.monotonic()
     try:
         # The target makes no note of what it is given: it comes with the position instead.
         load.stdin.write(b"SET SESSION sql_log_bin = 0;\n")
-        while piece := dump.stdout.read1(_PIECE):  # type: ignore[attr-defined]
+        while piece := dumping.stdout.read1(_PIECE):  # type: ignore[attr-defined]
             head += piece[: max(_END - len(head), 0)]
             tail = (tail + piece)[-_END:]
             load.stdin.write(piece)
@@ -147,7 +121,7 @@ def _pump(dump: subprocess.Popen[bytes], load: subprocess.Popen[bytes], to: str,
                 say(f"{to}: {sent / (1 << 20):,.1f} MiB copied")
         load.stdin.close()
     except BrokenPipeError:
-        dump.kill()  # the target said why
+        dumping.kill()  # the target said why
     say(f"{to}: {sent / (1 << 20):,.1f} MiB copied in all")
     return head + tail
 

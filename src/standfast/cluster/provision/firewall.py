@@ -61,6 +61,8 @@ table inet {TABLE} {{
  echo-request }} accept
         tcp dport {{ {", ".join(map(str, _WEB_AND_NAMES))} }} accept
         udp dport 53 accept
+        # A lease by DHCP for IPv6 is renewed from a neighbour's own address (RFC 8415).
+        ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
         ip saddr @known4 tcp dport {{ {", ".join(ports)} }} accept
         ip6 saddr @known6 tcp dport {{ {", ".join(ports)} }} accept
     }}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -82,6 +83,21 @@ def test_a_server_says_the_number_that_its_options_gave_it(tmp_path: Path) -> No
     script = building._LEARN.replace(options.PATH, str(file))
     said = subprocess.check_output(["sh", "-c", script], text=True).splitlines()
     assert [line for line in said if line.startswith("number")] == ["number 3"]
+
+
+@pytest.mark.parametrize("program", ["mariadbd", "apache2"])
+def test_a_server_that_serves_anything_is_not_new(tmp_path: Path, program: str) -> None:
+    (tmp_path / program).write_text("#!/bin/sh\n")
+    (tmp_path / program).chmod(0o755)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("sed", "cat"):
+        (tools / tool).symlink_to(shutil.which(tool) or "")
+    for path, serves in ((f"{tmp_path}:{tools}", True), (str(tools), False)):
+        said = subprocess.check_output(
+            ["/bin/sh", "-c", building._LEARN], text=True, env={"PATH": path}
+        )
+        assert ("serves something" in said) == serves
 
 
 def test_a_server_taken_out_of_the_list_gives_its_number_to_no_other() -> None:
