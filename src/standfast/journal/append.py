@@ -29,6 +29,8 @@ from .identity import Identity
 from .limit import Room
 
 _ROLL = pack_record(ROLL, b"")
+#: Whoever appends is in no hurry: it looks until it knows what may go.
+_ALL = 1 << 30
 
 
 class AppendWriter:
@@ -109,7 +111,7 @@ class AppendWriter:
         self._size += len(record)
 
     def _open_next(self) -> None:
-        self._lost += self._room.make(self._segment_size)
+        self._lost += self._room.make(self._segment_size, pieces=_ALL)
         number = self._segment + 1
         head = pack_header(
             Header(

@@ -8,41 +8,23 @@ failed stays, and where that leaves no room, the writer gets none.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
-import struct
 from typing import NamedTuple, Optional
 
 from . import files, identity
-from .format import (
-    ABORTED,
-    BEGIN,
-    CANCELLED,
-    END,
-    END_FIXED,
-    EXIT,
-    HEADER_LIMIT,
-    ROLL,
-    RUNNING,
-    SEGMENT_LIMIT,
-    SIGNAL,
-    unpack_header,
-)
+from .format import HEADER_LIMIT, unpack_header
+from .ordinary import Inspection, bytes_of, inspect
 
 #: What the journals of an application may take where nobody says otherwise: a tenth of the file
 #: system, within these bounds, in bytes.
 SHARE = 10
 LEAST = 64 * 1024 * 1024
 MOST = 2 * 1024 * 1024 * 1024
-#: How many segments one call reads at most, as a request waits for it.
-_LOOKS = 2
 _SIZE = re.compile(r"\s*([0-9]{1,15})\s*([KMGT]?)\s*", re.IGNORECASE)
-_NO_ROOM = 28
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-#: Of a record its size, type and flags, and the number of the request; of an end all of it.
-_START = struct.Struct("<HBB4xQ")
-_END = struct.Struct("<HBBI" + END_FIXED.format[1:])
 
 
 def parse_size(text: str) -> int:
@@ -70,8 +52,19 @@ class _File(NamedTuple):
     changed_ns: int
 
 
+class _Looking(NamedTuple):
+    """A segment that may have to go, on its way to be known."""
+
+    file: _File
+    inspection: Inspection
+
+
 class Room:
-    """Keeps the files of one application's folder within a limit."""
+    """Keeps the files of one application's folder within a limit.
+
+    To find out whether a segment may go takes 100 ms, and a request waits for it. So that is done a
+    piece at a time: ahead, by ``look_ahead``, and what is left of it when the room is needed.
+    """
 
     def __init__(self, folder: str, limit: int = 0) -> None:
         """``limit`` is in bytes, 0 for the default."""
@@ -79,35 +72,77 @@ class Room:
         self._limit = limit
         #: Segments that were read and have to stay.
         self._needed: set[str] = set()
+        self._looking: Optional[_Looking] = None
+        #: The segment that may go, and how many requests are in it.
+        self._ready: Optional[tuple[_File, int]] = None
+        self._given_up = 0
+        self._is_tight = False
 
-    def make(self, size: int) -> int:
+    def make(self, size: int, pieces: int = 1) -> int:
         """Sees to it that ``size`` more bytes are within the limit.
 
-        How many recorded requests were given up for it. Raises OSError where too little can be.
+        How many recorded requests were given up for it. Raises OSError where too little can be;
+        with EAGAIN where it is not known yet, after a look at so many ``pieces``.
         """
         files.make_app_folder(self._folder)
         limit = self._limit or default_limit(self._folder)
         taken, segments = self._look()
-        given_up = 0
-        looks = _LOOKS
         while taken + size > limit:
-            found = self._candidate(segments)
-            if found is None or not looks:
-                raise OSError(
-                    _NO_ROOM,
-                    f"the journals of this application have reached their limit of {limit} bytes"
-                    " (journal_limit); is `standfast watch` running?",
-                    self._folder,
-                )
-            looks -= 1
-            requests = self._requests_of_no_interest(found, segments)
-            if requests is None:
-                self._needed.add(found.name)
-            else:
-                self._delete(found, segments)
-                given_up += requests
+            if self._ready is None:
+                may_go = pieces > 0 and self._look_further(segments)
+                pieces -= 1
+                if not may_go:
+                    raise OSError(
+                        errno.EAGAIN if self._looking else errno.ENOSPC,
+                        f"the journals of this application have reached their limit of {limit}"
+                        " bytes (journal_limit); is `standfast watch` running?",
+                        self._folder,
+                    )
+                continue
+            (file, requests), self._ready = self._ready, None
+            # A watcher, or another worker, may have been quicker.
+            if any(first.name == file.name for first in segments.get(file.uid, [])[:1]):
+                self._delete(file, segments)
+                self._given_up += requests
                 taken, segments = self._look()
+        self._is_tight = taken + 2 * size > limit
+        given_up, self._given_up = self._given_up, 0
         return given_up
+
+    def look_ahead(self) -> None:
+        """Looks at one piece of what will have to go next, if something will. Never raises."""
+        if self._is_tight and self._ready is None:
+            try:
+                more = self._look_further({} if self._looking else self._look()[1])
+            except OSError:
+                more = False
+            if not more:  # whoever needs the room will hear of it
+                self._is_tight = False
+
+    def _look_further(self, segments: dict[str, list[_File]]) -> bool:
+        """Looks at one piece; False where nothing is left that may go."""
+        if self._looking is None:
+            file = self._candidate(segments)
+            if file is None:
+                return False
+            is_only = len(segments[file.uid]) == 1
+            following = None if is_only else self._path(segments[file.uid][1].name)
+            if is_only and self._has_fault(file.uid):
+                self._needed.add(file.name)
+                return True
+            self._looking = _Looking(file, inspect(self._path(file.name), following))
+        try:
+            next(self._looking.inspection)
+        except StopIteration as found:
+            file, self._looking = self._looking.file, None
+            if found.value is None:
+                self._needed.add(file.name)
+            else:
+                self._ready = file, found.value
+        except BaseException:  # of a signal handler of the application: begun again
+            self._looking = None
+            raise
+        return True
 
     def _look(self) -> tuple[int, dict[str, list[_File]]]:
         """What the folder takes in bytes, and each worker's segments, the oldest first."""
@@ -149,7 +184,7 @@ class Room:
 
     def _is_dead(self, file: _File) -> bool:
         """Whether the worker is known to be dead: one in another namespace is not."""
-        header = unpack_header(_bytes_of(os.path.join(self._folder, file.name), HEADER_LIMIT))
+        header = unpack_header(bytes_of(self._path(file.name), HEADER_LIMIT))
         if header is None or header.host != os.uname().nodename:
             return False
         if header.boot_id != identity.boot_id():
@@ -157,24 +192,9 @@ class Room:
         same = header.pid_namespace == identity.pid_namespace()
         return same and identity.start_ticks(header.pid) != header.start_ticks
 
-    def _requests_of_no_interest(
-        self, file: _File, segments: dict[str, list[_File]]
-    ) -> Optional[int]:
-        """How many requests began in the segment, if all of them ended well and it says nothing
-        else; None where it has to stay."""
-        if self._has_fault(file.uid) and len(segments[file.uid]) == 1:
-            return None
-        opened: set[int] = set()
-        count = _walk(_bytes_of(os.path.join(self._folder, file.name), SEGMENT_LIMIT), opened)
-        if count is not None and opened and len(segments[file.uid]) > 1:
-            following = segments[file.uid][1]
-            data = _bytes_of(os.path.join(self._folder, following.name), SEGMENT_LIMIT)
-            _walk(data, opened, only_ends=True)
-        return None if opened else count
-
     def _has_fault(self, uid: str) -> bool:
         try:
-            return os.stat(os.path.join(self._folder, uid + files.FAULT_SUFFIX)).st_size > 0
+            return os.stat(self._path(uid + files.FAULT_SUFFIX)).st_size > 0
         except OSError:
             return False
 
@@ -184,55 +204,9 @@ class Room:
             names.append(file.uid + files.FAULT_SUFFIX)
         for name in names:
             try:
-                os.unlink(os.path.join(self._folder, name))
+                os.unlink(self._path(name))
             except FileNotFoundError:  # another worker, or a watcher, was quicker
                 pass
 
-
-def _bytes_of(path: str, size: int) -> bytes:
-    """The first bytes of a regular file, and none of any other."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.pread(fd, size, 0)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
-
-
-def _walk(data: bytes, opened: set[int], *, only_ends: bool = False) -> Optional[int]:
-    """Enters into ``opened`` what the records of a segment begin, and takes out what they end.
-
-    How many began; None where a record is worth keeping (a failure, the word of a master) or
-    where the segment is not sound. ``only_ends`` looks for nothing but the ends of ``opened``.
-    """
-    header = unpack_header(data)
-    if header is None:
-        return None
-    at, last, count = header.size, len(data) - _END.size, 0
-    start, end_of, begins, ends = _START.unpack_from, _END.unpack_from, opened.add, opened.discard
-    while at <= last:
-        size, kind, flags, seq = start(data, at)
-        if kind == BEGIN:
-            if not only_ends:
-                begins(seq)
-                count += 1
-        elif kind == END:
-            if not flags & RUNNING:
-                # Text behind the fixed part is an error.
-                failed = flags & ABORTED or size > _END.size or end_of(data, at)[-1] >= 500
-                if failed and not only_ends and not flags & CANCELLED:
-                    return None
-                ends(seq)
-        elif kind == ROLL or not size:
-            break
-        elif kind in (EXIT, SIGNAL) and not only_ends:
-            return None
-        if size < 8:
-            return None
-        at += size + 7 & -8
-    # Behind a roll, or a head of zeros, is nothing; if there is, somebody must look into it.
-    return None if data[at + 8 :].strip(b"\0") else count
+    def _path(self, name: str) -> str:
+        return os.path.join(self._folder, name)

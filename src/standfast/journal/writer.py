@@ -10,6 +10,7 @@ import mmap
 import os
 import time
 import zlib
+from errno import EAGAIN
 from typing import Any, Optional
 
 from . import files
@@ -37,8 +38,10 @@ from .format import (
 from .identity import Identity
 from .limit import Room
 
-#: After the disk or the folder refused, how long the writer waits before it asks again.
+#: After the disk or the folder refused, how long the writer waits before it asks again; and while
+#: it is not known yet what may go.
 RETRY_NS = 1_000_000_000
+SOON_NS = 1_000_000
 #: Linux 5.14: many pages at once instead of one fault a page on the application's path; a whole
 #: segment at once would keep one request waiting for all of them.
 _POPULATE_WRITE = 23
@@ -292,6 +295,7 @@ class Writer:
             and self._map is not None
         ):
             self._populate()
+            self._room.look_ahead()
             return True
         now = time.monotonic_ns()
         if now >= self._retry_at:
@@ -299,7 +303,7 @@ class Writer:
                 self._roll(now)
             except (OSError, ValueError) as error:
                 self.error = error if isinstance(error, OSError) else OSError(str(error))
-                self._retry_at = now + RETRY_NS
+                self._retry_at = now + (SOON_NS if self.error.errno == EAGAIN else RETRY_NS)
             else:
                 self.error = None
                 return True

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from standfast.journal import files, identity
+from standfast.journal import files, identity, ordinary
 from standfast.journal.append import AppendWriter
-from standfast.journal.format import ABORTED, END, MIN_SEGMENT_SIZE, SEGMENT_LIMIT
+from standfast.journal.format import ABORTED, END, MIN_SEGMENT_SIZE, SEGMENT_LIMIT, SEGMENT_SIZE
 from standfast.journal.identity import Identity
 from standfast.journal.limit import LEAST, MOST, default_limit, parse_size
+from standfast.journal.ordinary import PIECE
 from standfast.journal.reader import SegmentReader
 from standfast.journal.writer import Writer
 from tests.unit.journal.segments import new_writer, read_folder, segment_of, seqs, unpacked
@@ -42,6 +43,16 @@ def journal_of_the_dead(
     return path
 
 
+def refused(writer: Writer) -> int:
+    """How often a request goes unrecorded before one is recorded: what may go is looked for a
+    piece at a time."""
+    for tries in range(100):
+        if writer.begin(FIELDS, 1, 2, 3):
+            return tries
+        writer._retry_at = 0
+    raise AssertionError(writer.error)
+
+
 def limit_of(segments: int) -> int:
     return segments * MIN_SEGMENT_SIZE + 4096
 
@@ -49,11 +60,11 @@ def limit_of(segments: int) -> int:
 def test_the_oldest_ordinary_segments_of_the_dead_go_first_and_are_counted(tmp_path: Path) -> None:
     old = [journal_of_the_dead(tmp_path, number) for number in range(4)]
     writer = new_writer(tmp_path, ME, limit=limit_of(3))
-    assert writer.begin(FIELDS, 1, 2, 3) == 1
+    lost = 4 + refused(writer)
     assert [path.exists() for path in old] == [False, False, True, True]
-    assert writer.lost == 4
+    assert writer.lost == lost
     with SegmentReader(str(next(tmp_path.glob(f"shop/{writer.uid}.*")))) as reader:
-        assert reader.lost() == 4
+        assert reader.lost() == lost
 
 
 @pytest.mark.parametrize(
@@ -157,18 +168,43 @@ def test_a_request_that_never_ended_keeps_its_segment_while_later_ones_come_and_
     assert first.seq == hanging  # type: ignore[union-attr]
 
 
-def test_one_request_waits_for_a_few_segments_at_most(tmp_path: Path) -> None:
+def test_one_request_waits_for_a_piece_of_one_segment_at_most(tmp_path: Path) -> None:
     for number in range(20):
         journal_of_the_dead(tmp_path, number, status=500)
-    ordinary = journal_of_the_dead(tmp_path, 20)
+    last = journal_of_the_dead(tmp_path, 20)
     writer = new_writer(tmp_path, ME, limit=limit_of(21))
-    tries = 0
-    while not writer.begin(FIELDS, 1, 2, 3):
-        writer._retry_at = 0
-        tries += 1
-        assert tries < 20
-    assert tries >= 4
-    assert not ordinary.exists()
+    assert refused(writer) == 20
+    assert not last.exists()
+
+
+def test_what_may_go_is_found_ahead_and_no_request_waits_for_it_or_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of full segments, each of which is many pieces."""
+    old = Writer(str(tmp_path), dead(1))
+    fields = FIELDS + b"x" * 100
+    for _ in range(60_000):
+        old.end(old.begin(fields, 1, 2, 3), 5)
+    old.close()
+    segments = len(list(tmp_path.glob("shop/*.journal")))
+    assert segments > 2
+    writer = Writer(str(tmp_path), ME, limit=(segments + 1) * SEGMENT_SIZE)
+    sizes: list[int] = []
+    read = ordinary.bytes_of
+
+    def reading(path: str, size: int, at: int = 0) -> bytes:
+        sizes.append(size)
+        return read(path, size, at)
+
+    monkeypatch.setattr(ordinary, "bytes_of", reading)
+    most = 0
+    for _ in range(50_000):
+        before = len(sizes)
+        assert writer.begin(fields, 1, 2, 3)
+        most = max(most, len(sizes) - before)
+    assert len(list(tmp_path.glob("shop/*.journal"))) == segments + 1
+    assert max(sizes) <= PIECE and most <= 2
+    assert 0 < writer.lost < 60_000, "what was recorded and had to give way, and nothing else"
 
 
 def test_strange_files_are_counted_and_left_alone(tmp_path: Path) -> None:
