@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from asyncio import coroutines
 from collections.abc import Awaitable, Coroutine
 from time import monotonic_ns, time_ns
 from typing import Any, Callable, Optional
@@ -20,6 +22,9 @@ from .words import joined_values, kept_headers, scope_texts
 
 #: What the outermost recorder leaves in the scope; others then stand aside.
 KEY = "standfast.request"
+
+#: By this mark ``asyncio.iscoroutinefunction`` knows them.
+_IS_COROUTINE = getattr(coroutines, "_is_coroutine", True)
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _set_current = current.set
@@ -249,3 +254,17 @@ def code_of(status: Any) -> int:
         return 0
     code = int.__index__(status)
     return code if 0 < code < 65536 else 0
+
+
+def _mark(send: Any) -> None:
+    """To who asks, ``send`` is a coroutine function, as that of every server is: one that really is
+    one would cost a coroutine for each message. On Python 3.11 ``inspect`` cannot be told."""
+    send._is_coroutine = _IS_COROUTINE
+    getattr(inspect, "markcoroutinefunction", _nothing)(send)
+
+
+def _nothing(function: Any) -> None:
+    """Stands for what Python before 3.12 has not."""
+
+
+_mark(_Request.send)

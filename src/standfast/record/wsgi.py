@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from time import monotonic_ns, time_ns
 from typing import Any, Callable, Optional
@@ -9,7 +10,7 @@ from typing import Any, Callable, Optional
 from ..journal.format import EVENT_STREAM, UNKNOWN, WEBSOCKET
 from ..journal.writer import BEGIN_KIND
 from .channel import channel_for
-from .errors import calling, is_of_a_signal, safely
+from .errors import calling, hide_own_frames, is_of_a_signal, safely
 from .mask import SHORT, ZEROS, has_long_part, may_have_key
 from .request import RUNNING_KIND, Request, sum_of
 from .slots import Place, Slots, call
@@ -307,7 +308,11 @@ class _SizedBody(_Body):
         return chunks
 
     def __len__(self) -> int:
-        return len(self._body)
+        try:
+            return len(self._body)
+        except BaseException as error:
+            safely(hide_own_frames, error)
+            raise
 
 
 class _FileClose:
@@ -394,3 +399,19 @@ def _code_of(status: Any) -> int:
     if 0 < code < 1000 and len(_status_codes) < 256:
         _status_codes[line] = code
     return code if 0 < code < 1000 else 0
+
+
+def name_arguments(*names: str) -> None:
+    """From now on ``start_response`` takes its arguments by these names, which are the server's;
+    without any it takes none by its name, as uWSGI does."""
+    function: Any = _Request.start_response
+    code = function.__code__
+    if names:
+        kept = code.co_varnames[len(names) + 1 :]
+        function.__code__ = code.replace(co_varnames=("self", *names, *kept))
+    else:
+        function.__code__ = code.replace(co_posonlyargcount=code.co_argcount)
+
+
+if "uwsgi" in sys.modules:
+    name_arguments()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import ctypes
+import inspect
 import os
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -40,6 +41,15 @@ async def sees(scope: Scope, receive: Receive, send: Send) -> None:
     lines += [f"headers read again: {list(scope['headers']) == list(scope['headers'])}"]
     await send(START)
     await send(body("\n".join(lines).encode()))
+
+
+async def marks(scope: Scope, receive: Receive, send: Send) -> None:
+    """Whether they are known for what they are; on Python 3.11 ``inspect`` looks at the code."""
+    asked = [asyncio.iscoroutinefunction]
+    if sys.version_info >= (3, 12):
+        asked.append(inspect.iscoroutinefunction)
+    await send(START)
+    await send(body(repr([ask(one) for ask in asked for one in (receive, send)]).encode()))
 
 
 async def reads(scope: Scope, receive: Receive, send: Send) -> None:
@@ -200,6 +210,7 @@ ODD = {
     "/looked_at": looked_at,
     "/plain": plain,
     "/sees": sees,
+    "/marks": marks,
     "/reads": reads,
     "/chunks": chunks,
     "/bodiless": bodiless,

@@ -227,6 +227,15 @@ def warns(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
     return [b"warned"]
 
 
+def starts_by_names(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+    try:
+        start(status="200 OK", headers=TEXT)
+    except TypeError:
+        start("200 OK", TEXT)
+        return [b"refused"]
+    return [b"taken"]
+
+
 def forks(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
     """A child that ends at once, and how this process hears of it."""
     pid = os.fork()
@@ -345,6 +354,7 @@ ODD: dict[str, Callable[[dict[str, Any], Start], Any]] = {
     "/changes_environ": changes_environ,
     "/forwards": forwards,
     "/warns": warns,
+    "/starts_by_names": starts_by_names,
     "/forks": forks,
     "/no_status": gives(lambda: [b""]),
 }

@@ -63,8 +63,13 @@ _VARYING = [
     (re.compile(rb'(futures/_base.py", line )\d+'), rb"\1LINE"),
     (re.compile(rb"/(bare|recorded)/"), b"/FOLDER/"),
 ]
-#: The recorder's own frames, with the lines of source below them.
-_OWN_FRAME = re.compile(rb'( *\|? *)  File "[^"]*/standfast/[^"]*", line[^\n]*\n(\1    [^\n]*\n)*')
+#: The recorder's own frames, with the lines of source below them: in a stack that is printed while
+#: they stand on it, and where the server raises what the application has handed to it.
+_OWN_FRAME = re.compile(rb'  File "[^"]*/standfast/[^"]*", line[^\n]*\n(    [^\n]*\n)*')
+_HANDED_OVER = re.compile(
+    rb'( *\|? *)  File "[^"]*/standfast/[^"]*", line \d+, in start_response\n(\1    [^\n]*\n)*'
+)
+_CALL_STACK = re.compile(rb"^Call stack:\n(?:  .*\n)*", re.M)
 #: What eventlet's hub says of an error depends on what woke the greenlet: the socket or a timer.
 _HUB = re.compile(
     rb'  File "[^"]*/eventlet/hubs/[^"]*", line[^\n]*\n(    [^\n]*\n)*|Removing descriptor: \d+\n'
@@ -117,8 +122,9 @@ class Pair(NamedTuple):
 
 
 def steady(data: bytes) -> bytes:
-    """``data`` without the recorder's frames and what is another with each run."""
-    data = _HUB.sub(b"", _OWN_FRAME.sub(b"", data))
+    """``data`` without what is another with each run, and frames of the recorder's that must be."""
+    data = _CALL_STACK.sub(lambda found: _OWN_FRAME.sub(b"", found[0]), data)
+    data = _HUB.sub(b"", _HANDED_OVER.sub(b"", data))
     for pattern, instead in _VARYING:
         data = pattern.sub(instead, data)
     return data

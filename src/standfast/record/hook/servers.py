@@ -71,6 +71,13 @@ def _wrapped(recorder: Any, app: Any, server: str) -> Any:
     return wrapped
 
 
+def _name_response_headers() -> None:
+    """The names that uvicorn, hypercorn and eventlet have for what ``start_response`` is given."""
+    from .. import wsgi
+
+    wsgi.name_arguments("status", "response_headers", "exc_info")
+
+
 def _has_recorder(app: Any) -> bool:
     """Whether a recorder is the application, or stands behind middleware of the usual build.
 
@@ -140,6 +147,7 @@ def _uvicorn(module: ModuleType) -> None:
     def adapted(app: Any, *args: Any, **kwargs: Any) -> Any:
         # A WSGI application runs in a thread of the adapter's: there it is recorded, so that
         # what the thread logs and where it crashes is found.
+        safely(_name_response_headers)
         app = recorded_wsgi(app, _version(module))
         return adapter(app, *args, **kwargs)
 
@@ -161,6 +169,7 @@ def _hypercorn(module: ModuleType) -> None:
         wrapper.app = recorded_asgi(wrapper.app, _version(module))
 
     def then_wsgi(wrapper: Any, _: None) -> None:
+        _name_response_headers()
         wrapper.app = recorded_wsgi(wrapper.app, _version(module))
 
     after(module.ASGIWrapper, "__init__", then_asgi)
@@ -204,6 +213,7 @@ def _eventlet(module: ModuleType) -> None:
     """``eventlet.wsgi.server`` makes a ``Server``; gunicorn's worker calls its protocol alone."""
 
     def then(server: Any, _: None) -> None:
+        _name_response_headers()
         server.app = recorded_wsgi(server.app, _version(module))
 
     after(module.Server, "__init__", then)

@@ -16,7 +16,7 @@ from typing import Any, Optional
 
 from .. import loading
 from ..channel import channel_for
-from ..errors import safely
+from ..errors import hide_own_frames, safely
 from .mark import seen
 
 #: An application that takes longer than this to load is served unrecorded.
@@ -156,4 +156,8 @@ class _Heard:
         if thread not in self._threads:
             self._threads.add(thread)
             safely(signal.pthread_sigmask, signal.SIG_UNBLOCK, _FAULTS)
-        return self.app(environ, start_response)
+        try:
+            return self.app(environ, start_response)
+        except BaseException as error:
+            safely(hide_own_frames, error)
+            raise
