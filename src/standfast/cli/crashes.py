@@ -53,7 +53,7 @@ def _print(struck: Struck, verdict: Verdict) -> None:
         print(head + crop(harmless(one.uri), width) + tail)
     if left_out:
         print(f"    and {left_out:,} more: standfast report incident {row.id}")
-    if not requests:
+    if not requests and not left_out:
         print(f"    no request was {'in flight' if row.recorded else 'recorded'}")
     print(f"    verdict: {_in_short(verdict)}")
 

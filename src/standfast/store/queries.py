@@ -167,7 +167,9 @@ def whole_incidents() -> Select[Any]:
             worker.c.exit_code,
             # Whether records of this worker were read, and none is known to be missing.
             and_(
-                worker.c.lost == 0, or_(worker.c.read_segment > 1, worker.c.read_offset > 0)
+                worker.c.lost == 0,
+                worker.c.left_out == 0,
+                or_(worker.c.read_segment > 1, worker.c.read_offset > 0),
             ).label("recorded"),
         )
         .join(worker, worker.c.id == incident.c.worker_id)

@@ -65,8 +65,8 @@ application = Table(
 #: One process. ``read_segment`` and ``read_offset`` say where the watcher goes on reading its
 #: journal; they change in the transaction that stores what was read. ``signal`` is a name such
 #: as SIGSEGV, ``exit_code`` is set where there was no signal; both are null where nobody knows.
-#: ``lost`` requests could not be recorded or were forgotten, ``damaged`` stretches of the journal
-#: not be read, and ``left_out`` requests were open at once beyond those of which rows are kept.
+#: ``lost`` requests could not be recorded, ``damaged`` stretches of the journal not be read, and
+#: ``left_out`` requests were open at once beyond those of which rows are kept, or were forgotten.
 #: ``master`` says that it has told of workers of its own.
 worker = Table(
     "worker",

@@ -203,7 +203,7 @@ def _requests(
             own[row.outcome if row.outcome in own else "in flight"] += 1
         others += len(rest)
         if remove:
-            _count_as_lost(engine, [row for row in mine if row.outcome not in (SLOW, FAILED)])
+            _count_as_left_out(engine, [row for row in mine if row.outcome not in (SLOW, FAILED)])
             _delete(engine, request, [row.id for row in mine])
             _take_out(engine, request, names, rest, address)
         step()
@@ -217,12 +217,12 @@ def _requests(
     return [*counts, Count("requests of others in which it stood", others)]
 
 
-def _count_as_lost(engine: Engine, rows: Sequence[Any]) -> None:
+def _count_as_left_out(engine: Engine, rows: Sequence[Any]) -> None:
     """So that no verdict takes it for a finding that these were not in flight."""
     with writing(engine) as connection:
         for worker_id, number in Counter(row.worker_id for row in rows).items():
             mine = update(worker).where(worker.c.id == worker_id)
-            connection.execute(mine.values(lost=worker.c.lost + number))
+            connection.execute(mine.values(left_out=worker.c.left_out + number))
 
 
 def _naming(

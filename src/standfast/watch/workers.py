@@ -52,9 +52,11 @@ class Worker:
     unread_ns: int = 0
     _reader: SegmentReader | None = None
     _stored: tuple[int, int] = (0, 0)
+    _stored_left_out: int = 0
 
     def __post_init__(self) -> None:
         self._stored = (self.read_segment, self.read_offset)
+        self._stored_left_out = self.source.left_out
 
     def read(self, limit: int, set_aside: Callable[[Path, str], None]) -> tuple[list[Record], int]:
         """The next records and how many bytes of journal they took; 0 when there is no more.
@@ -114,7 +116,10 @@ class Worker:
                 worker.c.read_offset == offset,
             )
             .values(
-                last_seen_ns=self.source.last_seen_ns, left_out=self.source.left_out, **progress
+                last_seen_ns=self.source.last_seen_ns,
+                # Added, as `standfast forget` counts here too.
+                left_out=worker.c.left_out + self.source.left_out - self._stored_left_out,
+                **progress,
             )
         )
         if done.rowcount != 1:
@@ -135,6 +140,7 @@ class Worker:
     def stored(self) -> None:
         """To be called when what ``store`` wrote has been committed."""
         self._stored = (self.read_segment, self.read_offset)
+        self._stored_left_out = self.source.left_out
         self.unread_ns = 0
         self.changed = False
 

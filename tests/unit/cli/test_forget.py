@@ -22,8 +22,9 @@ from standfast.store.tables import (
     route,
     worker,
 )
+from standfast.watch import Settings
 from standfast.watch.forget import Address, file_names
-from tests.unit.watch.journals import SECOND, House, dead, living
+from tests.unit.watch.journals import SECOND, House, dead, living, wait_until
 
 GONE = "203.0.113.77"
 STAYS = "203.0.113.7"
@@ -104,6 +105,40 @@ def test_no_verdict_takes_it_for_a_finding_that_forgotten_requests_were_not_in_f
     capsys.readouterr()
     assert main(["report", "crashes", "--store", house.url]) == 1
     assert "no request was in flight" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["hangs to its end", "came back"])
+def test_of_a_worker_that_lives_a_hang_that_was_forgotten_is_no_sign_that_nothing_was_in_flight(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ends: bool
+) -> None:
+    house = House(tmp_path, Settings(hang_s=60, keep_ordinary_s=1e9))
+    journal = house.journal()
+
+    def hang(client: str) -> int:
+        fields = f"{client}\0GET\0/stuck\0shop.test\0\0curl/8".encode()
+        return journal.begin_raw(fields, time.time_ns() - 100 * SECOND)
+
+    def hanging() -> list[str]:
+        house.drain()
+        return [row.client for row in house.rows(request) if row.incident_id]
+
+    stuck = hang(GONE)
+    wait_until(hanging)
+    assert _forget(house, "--client", GONE, "--yes") == 1, "the journal still has it"
+    journal.request("/later")
+    if ends:
+        journal.end(stuck, duration_s=100)
+    house.drain()
+    (row,) = house.rows(incident)
+    (case,) = load(house.engine, [row.id])
+    assert (case.requests, case.left_out, case.recorded) == ((), 1, False)
+    assert not any("No request was in flight" in words for words in judge(case).supports)
+    capsys.readouterr()
+    assert main(["report", "crashes", "--store", house.url]) == 1
+    assert "no request was" not in capsys.readouterr().out
+    # And the next hang of this worker is told of as ever.
+    hang(STAYS)
+    wait_until(lambda: hanging() == [STAYS])
 
 
 def test_what_was_deleted_earlier_goes_from_free_pages_too(house: House) -> None:

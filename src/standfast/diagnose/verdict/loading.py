@@ -49,6 +49,7 @@ def _load(engine: Engine, incident_ids: Sequence[int]) -> Iterator[Case]:
             worker.c.read_offset,
             worker.c.lost,
             worker.c.damaged,
+            worker.c.left_out,
             application.c.name.label("app"),
             *[worker.c[name] for name in _WORKER],
         )
@@ -120,9 +121,9 @@ _WORKER = ("host", "pid", "server", "revision", "started_ns", "signal", "exit_co
 
 
 def _is_recorded(row: Any) -> bool:
-    """Whether a journal of the worker was read, with nothing missing from it."""
+    """Whether a journal of the worker was read, with nothing missing from it or from the store."""
     is_read = (row.read_segment, row.read_offset) > (1, 0)
-    return is_read and not row.lost and not row.damaged
+    return is_read and not row.lost and not row.damaged and not row.left_out
 
 
 def _unfinished(row: Row[Any]) -> Unfinished:
