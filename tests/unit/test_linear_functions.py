@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from standfast.diagnose.verdict import judge
 from standfast.record.mask import Masker, has_long_part, may_have_key, truncated
+from standfast.store import evidence
 from standfast.store.places import place
 from standfast.watch.evidence.kernel_log import Parser
 from standfast.watch.evidence.log_lines import LogReader
 from standfast.watch.folding import fold
 from standfast.watch.patterns import Tree, template
+from tests.unit.diagnose.verdict import cases as c
 
 SIZE = 6_000
 #: Linear work on four times the text takes four times as long, quadratic work sixteen times.
@@ -33,6 +36,13 @@ def _tree() -> Tree:
     return tree
 
 
+def _judge(text: str) -> None:
+    """What a tenant's process, its log and its errors say, all at once."""
+    trace = c.fact(evidence.TRACEBACK, "faulthandler", f"Current thread 0x1:\n{text}", signal=None)
+    torn = c.request(aborted=True, error=text)
+    judge(c.case(c.ended(1), trace, c.log(text), c.stack(text), requests=(torn,)))
+
+
 MASKER = Masker()
 TREE = _tree()
 FUNCTIONS: dict[str, Callable[[str], Any]] = {
@@ -49,6 +59,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "keys": lambda text: (has_long_part(text), may_have_key(text)),
     "truncated": truncated,
     "a server's log": lambda text: LogReader().read(text.encode()),
+    "a verdict": _judge,
     "the kernel's log": lambda text: Parser().take(text, 1),
 }
 
