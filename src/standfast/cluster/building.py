@@ -1,173 +1,196 @@
-"""A whole site is looked at, or made to be what its file says, server by server."""
+"""A whole site is looked at, or made to be what its file says, server by server.
+
+What always holds: nothing is done that was not in the plan that was agreed to, or agreed to on the
+way; a server that does not answer holds up no other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import takewhile
 from multiprocessing import get_context
 
 from standfast.errors import StandfastError
 
 from . import database, provision
-from .database import Vault, options
+from .database import Vault
 from .engine import Change, Engine, OpenEngine
 from .inventory import Server, Site
-from .provision import Known
-from .provision.servers import KEY
+from .learning import Learnt, learn
+from .provision import Known, servers
 from .remote import Login, Remote, RemoteError, logins, on_all, reach
 from .steps import Packages, Step, Updates
 
 Say = Callable[[Change], None]
-_LEARN = f"""
-sed -n 's/^MemTotal: *\\([0-9]*\\) kB$/memory \\1/p' /proc/meminfo
-for file in /etc/ssh/ssh_host_*_key.pub; do echo "host $(cat "$file")"; done
-if test -e {KEY}.pub; then echo "own $(cat {KEY}.pub)"; fi
-sed -n 's/^server_id *= */number /p' {options.PATH} 2>/dev/null
-for program in mariadbd apache2; do
-    if command -v $program >/dev/null; then echo "serves something"; fi
-done
-"""
+#: Whether what was not in the plan may be done.
+Agreed = Callable[[Sequence[Change]], bool]
+_WHY_DATABASES = "the databases are one"
 
 
-@dataclass
-class Learnt:
-    """What the servers told of themselves, by name."""
+@dataclass(frozen=True)
+class Plan:
+    """What would be changed, in order. ``later`` are the servers that have no database yet, whose
+    part in replication is seen once they have; ``away`` says why others were not looked at."""
 
-    memory_bytes: dict[str, int] = field(default_factory=dict)
-    host_keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    public_keys: dict[str, str] = field(default_factory=dict)
-    numbers: dict[str, int] = field(default_factory=dict)
-    #: Those on which nothing is installed that somebody could need.
-    new: set[str] = field(default_factory=set)
+    changes: tuple[Change, ...]
+    later: tuple[str, ...] = ()
+    away: Mapping[str, RemoteError] | None = None
 
-    def whole(self, site: Site) -> bool:
-        """Whether nothing is left to learn."""
-        return {server.name for server in site.servers} <= self.public_keys.keys()
-
-
-def in_order(site: Site) -> list[Server]:
-    """The servers as they are taken: the master last, so that what fails has failed before it."""
-    return sorted(site.servers, key=lambda server: server.name == site.master)
+    @property
+    def allowed(self) -> frozenset[tuple[str, str]]:
+        """The changes by what they are about, for :func:`apply`."""
+        return frozenset((change.server, change.about) for change in self.changes)
 
 
-def reached(site: Site) -> Mapping[str, Remote | RemoteError]:
-    """All servers, by the way in that works, or why none does."""
-    return on_all(site.servers, lambda server: reach(site, server))
+@dataclass(frozen=True)
+class Done:
+    """What was changed, and why servers were left out."""
+
+    changes: tuple[Change, ...]
+    away: Mapping[str, RemoteError]
 
 
-def learn(site: Site) -> Learnt:
-    """What all servers that are reached say of themselves. Raises StandfastError where one has
-    another number than the file gives it."""
-    found = Learnt()
-    told = on_all(site.servers, lambda server: reach(site, server).run(_LEARN))
-    for name, answer in told.items():
-        if isinstance(answer, RemoteError):
-            continue
-        facts = [line.split(" ", 1) for line in answer.splitlines() if " " in line]
-        found.memory_bytes[name] = sum(int(text) * 1024 for kind, text in facts if kind == "memory")
-        found.host_keys[name] = tuple(text for kind, text in facts if kind == "host")
-        for own in [text for kind, text in facts if kind == "own"]:
-            found.public_keys[name] = own
-        if not any(kind == "serves" for kind, _ in facts):
-            found.new.add(name)
-        for number in [text for kind, text in facts if kind == "number" and text.isdecimal()]:
-            found.numbers[name] = int(number)
-    _unchanged(site, found.numbers)
-    return found
+def in_order(site: Site, learnt: Learnt | None = None) -> list[Server]:
+    """The servers that answer as they are taken: the master last, so that what fails has failed
+    before it."""
+    there = [s for s in site.servers if learnt is None or s.name not in learnt.away]
+    return sorted(there, key=lambda server: server.name == site.master)
 
 
-def _unchanged(site: Site, numbers: Mapping[str, int]) -> None:
-    """Before anything is written: with new options the database itself would no longer show that
-    it ever had another number, and two servers' rows and positions would be taken for one's."""
-    changed = [
-        f"{server.name} is number {numbers[server.name]}, the file makes it {server.number}"
-        for server in site.servers
-        if numbers.get(server.name, server.number) != server.number
-    ]
-    if changed:
-        raise StandfastError(
-            "\n".join(changed) + "\nA number never changes: write down `number` for each server,"
-            " as it was. Nothing was done."
-        )
-
-
-def plan(
-    site: Site, open_engine: OpenEngine, vault: Vault, tell: Callable[[str], None]
-) -> list[Change]:
+def plan(site: Site, open_engine: OpenEngine, vault: Vault, tell: Callable[[str], None]) -> Plan:
     """What would be changed on each server, and in their databases; nothing is. ``tell`` hears
-    what is being looked at. Raises StandfastError for a server that is not reached."""
+    what is being looked at. Raises StandfastError where no server is reached, or one is another."""
+    tell("all servers are asked")
     learnt = learn(site)
     found: list[Change] = []
-    for server in in_order(site):
+    for server in in_order(site, learnt):
         tell(f"{server.name} is looked at")
         engine = _open(site, server, open_engine)
         try:
             found += engine.look(_steps(site, server, learnt, vault))
         finally:
             engine.close()
-    if not found:
-        tell("the databases are looked at")
-        missing = database.what_is_missing(site, reached(site), vault)
-        found += [Change("", words, "the databases are one") for words in missing]
-    return found
+        if not learnt.whole(site):
+            found.append(_once_all_have_keys(server))
+    tell("the databases are looked at")
+    remotes = _with_database(site, learnt)
+    if any(isinstance(remote, Remote) for remote in remotes.values()):
+        found += _missing(site, remotes, vault)
+    return Plan(tuple(found), tuple(sorted(learnt.new)), learnt.away)
 
 
 def apply(
-    site: Site, open_engine: OpenEngine, vault: Vault, say: Say, tell: Callable[[str], None]
-) -> list[Change]:
-    """Makes all servers what the file says, and returns what was done; nothing where all was so.
+    site: Site,
+    open_engine: OpenEngine,
+    vault: Vault,
+    say: Say,
+    tell: Callable[[str], None],
+    planned: Plan | None,
+    agreed: Agreed,
+) -> Done:
+    """Makes all servers that answer what the file says.
 
-    Server by server, the master last; only new servers, on which nobody relies, get their packages
-    side by side. What a server has to know of its peers is learnt when all have been there once.
-    Raises StandfastError at the first failure: what is done stays done, and the same again finishes
-    the job.
+    ``planned`` is what was agreed to, None for whatever there is; what turns out to be needed
+    beside it is done where ``agreed`` says so. Server by server, the master last; only new servers,
+    on which nobody relies, get their packages side by side. What a server has to know of its peers
+    is learnt when all have been there once. Raises StandfastError at the first failure, or where
+    something was not agreed to: what is done stays done, and the same again finishes the job.
     """
+    allowed = None if planned is None else planned.allowed
+
+    def check(change: Change) -> None:
+        if allowed is not None and (change.server, change.about) not in allowed:
+            _ask([change], agreed)
+        say(change)
+
+    tell("all servers are asked")
     learnt = learn(site)
     done = _prepare(site, learnt, vault, open_engine, say)
     for _ in range(2):
         whole = learnt.whole(site)
-        for server in in_order(site):
+        for server in in_order(site, learnt):
             tell(f"{server.name} is looked at")
             engine = _open(site, server, open_engine)
             try:
-                done += engine.carry_out(_steps(site, server, learnt, vault), say)
+                done += engine.carry_out(_steps(site, server, learnt, vault), check)
             finally:
                 engine.close()
         if whole:
             break
         learnt = learn(site)
     tell("the databases are looked at")
+    remotes = on_all(site.servers, lambda server: reach(site, server))
+    if allowed is not None:
+        missing = _missing(site, remotes, vault)
+        new = [change for change in missing if (change.server, change.about) not in allowed]
+        if new:
+            _ask(new, agreed)
 
     def settling(words: str) -> None:
-        say(Change("", words, "the databases are one"))
+        say(Change("", words, _WHY_DATABASES))
 
-    settled = database.settle(site, reached(site), vault, settling)
-    return done + [Change("", words, "the databases are one") for words in settled]
+    settled = database.settle(site, remotes, vault, settling)
+    done += [Change("", words, _WHY_DATABASES) for words in settled]
+    return Done(tuple(done), learnt.away)
+
+
+def _ask(changes: Sequence[Change], agreed: Agreed) -> None:
+    if not agreed(changes):
+        words = "; ".join(change.title for change in changes[:3])
+        raise StandfastError(f"this was not in the plan, and was not agreed to: {words}")
+
+
+def _missing(site: Site, remotes: Mapping[str, Remote | RemoteError], vault: Vault) -> list[Change]:
+    words = database.what_is_missing(site, remotes, vault)
+    return [Change("", each, _WHY_DATABASES) for each in words]
+
+
+def _with_database(site: Site, learnt: Learnt) -> Mapping[str, Remote | RemoteError]:
+    """The servers whose database can be looked at; the others as if they were not reached."""
+
+    def one(server: Server) -> Remote:
+        if server.name in learnt.away:
+            raise learnt.away[server.name]
+        if server.name in learnt.new:
+            raise RemoteError(f"{server.name} has no database yet", reached=False)
+        return reach(site, server)
+
+    return on_all(site.servers, one)
+
+
+def _once_all_have_keys(server: Server) -> Change:
+    """A file that can only be shown once it is known what is in it."""
+    return Change(
+        server.name,
+        f"file {servers.AUTHORIZED_KEYS}, once each server has made its key",
+        "peers may read the site's files and do nothing else",
+        about=f"file {servers.AUTHORIZED_KEYS}",
+    )
 
 
 def _prepare(
     site: Site, learnt: Learnt, vault: Vault, open_engine: OpenEngine, say: Say
 ) -> list[Change]:
     """Updates and packages of new servers: the longest part by far, and in nobody's way."""
-    servers = [server for server in site.servers if server.name in learnt.new]
+    new = [server for server in site.servers if server.name in learnt.new]
     done = [
         Change(each.name, "updates and packages, beside other new servers", "nobody needs it yet")
-        for each in servers
+        for each in new
     ]
-    if len(servers) < 2:
+    if len(new) < 2:
         return []
     for change in done:
         say(change)
     # Processes, as an engine may stand in no thread but the first.
-    with ProcessPoolExecutor(len(servers), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(len(new), get_context("spawn")) as pool:
         running = [
             pool.submit(
                 _carry_out, open_engine, reach(site, server).login, logins(site, server)[0],
                 list(takewhile(_is_package, _steps(site, server, learnt, vault))),
             )
-            for server in servers
+            for server in new
         ]  # fmt: skip
         for each in running:
             each.result()

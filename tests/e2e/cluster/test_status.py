@@ -26,7 +26,7 @@ from .conftest import site_in
 from .machines import Machines
 
 # What shall run on a whole server runs on none of these.
-_PRETENDED = ("service", "disk")
+_PRETENDED = ("service", "force", "disk")
 
 
 @pytest.fixture(autouse=True, scope="module")

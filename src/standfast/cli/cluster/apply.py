@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from standfast.diagnose.words import harmless
 from standfast.errors import StandfastError
 
 from . import progress
-from .asking import agreed
-from .plan import count, show
+from .asking import agreed, typed
+from .plan import NO_CHANGES, count, later, show, who_is_away
 
 if TYPE_CHECKING:
+    from standfast.cluster.building import Plan
     from standfast.cluster.engine import Change
     from standfast.cluster.inventory import Site
 
@@ -24,8 +26,10 @@ def add(
     parser = actions.add_parser(
         "apply",
         help="set the servers up, or change what the file says otherwise",
-        description="Shows what would be changed, asks, and does it: server by server, the master"
-        " last, then the databases. It stops at the first failure; run again it finishes the job.",
+        description="Shows what would be changed, asks, and does that: server by server, the master"
+        " last, then the databases. What turns out to be needed beside it is shown and asked for."
+        " It stops at the first failure; run again it finishes the job. A server that does not"
+        " answer holds up no other; the exit status is then 1.",
     )
     parser.add_argument(
         "--yes", action="store_true", help="do not ask, and trust the keys of unknown servers"
@@ -41,30 +45,40 @@ def run(arguments: argparse.Namespace) -> int:
 
     site = load_site(arguments.file)
     meet(site, yes=arguments.yes)
-    if not arguments.yes and not _agreed(site):
+    if arguments.yes:
+        return _apply(site, None)
+    plan = _plan(site)
+    if not plan.changes:
+        print(NO_CHANGES)
+        return who_is_away(plan.away)
+    if not _agreed(site, plan):
+        print("Nothing was done.")
         return 0
-    return _apply(site)
+    return _apply(site, plan)
 
 
-def _agreed(site: Site) -> bool:
+def _plan(site: Site) -> Plan:
     from standfast.cluster import building
     from standfast.cluster.database import Vault
     from standfast.cluster.engine import PyinfraEngine
 
     with progress.shown() as tell:
-        changes = building.plan(site, PyinfraEngine, Vault(site), tell)
-    if not changes:
-        print("No changes: every server is as the file says.")
-        return False
-    show(changes)
-    print(f"\n{count(changes)}.")
-    if agreed():
-        return True
-    print("Nothing was done.")
-    return False
+        return building.plan(site, PyinfraEngine, Vault(site), tell)
 
 
-def _apply(site: Site) -> int:
+def _agreed(site: Site, plan: Plan) -> bool:
+    from standfast.cluster.risks import risks
+
+    show(plan.changes)
+    print(f"\n{count(plan.changes)}.{later(plan)}")
+    who_is_away(plan.away)
+    if found := risks(site, plan):
+        print("\n".join(found))
+        return typed(site.name, f"Type the site's name ({site.name}) to do it: ")
+    return agreed()
+
+
+def _apply(site: Site, plan: Plan | None) -> int:
     from standfast.cluster import building
     from standfast.cluster.database import Vault
     from standfast.cluster.engine import PyinfraEngine
@@ -78,16 +92,20 @@ def _apply(site: Site) -> int:
             tell(f"{where}{change.title}")
             done.append(change)
 
+        def more(changes: Sequence[Change]) -> bool:
+            tell.pause()
+            print("\nThis was not in the plan:")
+            show(changes)
+            return agreed()
+
         try:
-            building.apply(site, PyinfraEngine, Vault(site), say, tell)
-        except StandfastError as error:
+            found = building.apply(site, PyinfraEngine, Vault(site), say, tell, plan, more)
+        except (StandfastError, KeyboardInterrupt) as error:
             begun = f"It stopped at change {len(done)}" if done else "It stopped at once"
+            why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
             raise StandfastError(
-                f"{error}\n{begun}; what was done before stays. When that is put right,"
+                f"{why}\n{begun}; what was done before stays. When that is put right,"
                 " `standfast cluster apply` finishes the job."
             ) from None
-    if not done:
-        print("No changes: every server is as the file says.")
-    else:
-        print(f"\nDone: {count(done)}. Prove it: standfast cluster verify")
-    return 0
+    print(f"\nDone: {count(done)}. Prove it: standfast cluster verify" if done else NO_CHANGES)
+    return who_is_away(found.away)

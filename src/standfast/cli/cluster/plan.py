@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from standfast.diagnose.words import harmless
@@ -13,7 +13,12 @@ from standfast.diagnose.words import harmless
 from . import progress
 
 if TYPE_CHECKING:
+    from standfast.cluster.building import Plan
     from standfast.cluster.engine import Change
+    from standfast.cluster.remote import RemoteError
+
+#: What is said where nothing is to be done.
+NO_CHANGES = "No changes: every server is as the file says."
 
 
 def add(
@@ -43,18 +48,35 @@ def run(arguments: argparse.Namespace) -> int:
     site = load_site(arguments.file)
     meet(site, yes=arguments.yes)
     with progress.shown() as tell:
-        changes = building.plan(site, PyinfraEngine, Vault(site), tell)
+        plan = building.plan(site, PyinfraEngine, Vault(site), tell)
     if arguments.json:
-        print(json.dumps([asdict(change) for change in changes], indent=2))
-    elif not changes:
-        print("No changes: every server is as the file says.")
+        shown = [(each.server, each.title, each.why, each.diff) for each in plan.changes]
+        keys = ("server", "title", "why", "diff")
+        print(json.dumps([dict(zip(keys, each, strict=True)) for each in shown], indent=2))
+    elif not plan.changes:
+        print(NO_CHANGES)
     else:
-        show(changes)
-        print(f"\n{count(changes)}. Do it: standfast cluster apply")
-    return 0
+        show(plan.changes)
+        print(f"\n{count(plan.changes)}.{later(plan)} Do it: standfast cluster apply")
+    return who_is_away(plan.away)
 
 
-def show(changes: list[Change]) -> None:
+def who_is_away(away: Mapping[str, RemoteError] | None) -> int:
+    """Says which servers were left out, and why; the exit status that this makes."""
+    for why in (away or {}).values():
+        print(f"Left out: {harmless(str(why))}", file=sys.stderr)
+    return 1 if away else 0
+
+
+def later(plan: Plan) -> str:
+    """What cannot be planned yet."""
+    if not plan.later:
+        return ""
+    names = " and ".join(filter(None, [", ".join(plan.later[:-1]), plan.later[-1]]))
+    return f" Then replication, which is shown and asked for once {names} can be asked."
+
+
+def show(changes: Sequence[Change]) -> None:
     """The changes of each server, with reasons and diffs."""
     server = None
     for change in changes:
@@ -67,7 +89,7 @@ def show(changes: list[Change]) -> None:
     sys.stdout.flush()
 
 
-def count(changes: list[Change]) -> str:
+def count(changes: Sequence[Change]) -> str:
     """How many changes there are, on how many servers; those of all databases are on none."""
     servers = len({change.server for change in changes if change.server})
     words = f"{len(changes)} change{'s' * (len(changes) != 1)}"

@@ -11,7 +11,7 @@ from .heal import heal
 from .observe import Account, Away, Link, Observed, Remotes, Seen, observe
 from .secrets import Certificate, Vault
 from .settle import Unsettled, carry_out, settle, what_is_missing
-from .setup import steps
+from .setup import in_force, steps
 
 __all__ = [
     "Account",
@@ -28,6 +28,7 @@ __all__ = [
     "Wait",
     "carry_out",
     "heal",
+    "in_force",
     "observe",
     "settle",
     "steps",

@@ -79,6 +79,31 @@ def options(site: Site, server: Server, memory_bytes: int) -> str:
     return _HEAD + "\n[mariadbd]\n" + "\n".join(parts)
 
 
+#: Variables that no program and no admin may have set otherwise, whatever the file says: on these
+#: it rests that no write is lost, applied twice or passed on as something else.
+_LIVE = (
+    "server_id", "gtid_domain_id", "auto_increment_increment", "auto_increment_offset",
+    "log_slave_updates", "binlog_format", "binlog_row_image", "gtid_strict_mode",
+    "gtid_ignore_duplicates", "slave_exec_mode", "sync_binlog", "innodb_flush_log_at_trx_commit",
+    "require_secure_transport", "event_scheduler",
+)  # fmt: skip
+#: Numbers that are none: these are on or off.
+_SWITCHES = frozenset({
+    "log_slave_updates", "gtid_strict_mode", "gtid_ignore_duplicates", "require_secure_transport",
+})  # fmt: skip
+
+
+def live(site: Site, server: Server) -> dict[str, str]:
+    """What the variables of a MariaDB that runs have to be, as ``information_schema`` has them."""
+    said = dict(
+        line.split(" = ") for line in options(site, server, 0).splitlines() if " = " in line
+    )
+    found = {
+        name: ("OFF", "ON")[int(said[name])] if name in _SWITCHES else said[name] for name in _LIVE
+    }
+    return {**found, "read_only": "OFF"}
+
+
 def _part(why: str, **settings: str | int) -> str:
     return f"# {why}\n" + "".join(f"{name} = {value}\n" for name, value in settings.items())
 

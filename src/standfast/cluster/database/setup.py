@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..inventory import Server, Site
-from ..steps import Directory, File, Step, Unit
+from ..steps import Command, Directory, File, Step, Unit
 from . import options
+from .observe import JOINING_DATABASE
 from .secrets import Vault
 
 _UNIT = "mariadb"
@@ -27,7 +28,33 @@ def steps(site: Site, server: Server, memory_bytes: int, vault: Vault) -> list[S
             check=_CHECK, tells=_UNIT,
         ),
         Unit(_UNIT, "the database"),
+        *(
+            Command(words, met, f"systemctl restart {_UNIT}", "a file alone protects no write")
+            for words, met in in_force(site, server).items()
+        ),
     ]  # fmt: skip
+
+
+def in_force(site: Site, server: Server) -> dict[str, str]:
+    """What has to be so, in words, and the command that succeeds where it is; else it shows what is
+    otherwise. A server that is being filled is left as it is, nobody may write there yet; whether
+    MariaDB runs at all is its unit's affair."""
+    wanted = options.live(site, server)
+    names = ", ".join(f"'{name}'" for name in wanted)
+    query = (
+        "SELECT CONCAT(LOWER(variable_name), ' = ', global_value) "  # noqa: S608 - our own names
+        f"FROM information_schema.system_variables WHERE variable_name IN ({names}) AND NOT EXISTS "
+        f"(SELECT 1 FROM information_schema.schemata WHERE schema_name = '{JOINING_DATABASE}')"
+    )
+    lines = "\n".join(sorted(f"{name} = {value}" for name, value in wanted.items()))
+    met = (
+        "export LC_ALL=C\n"
+        f'has=$(mariadb -BN -e "{query}") || exit 0\n'
+        'test -n "$has" || exit 0\n'
+        f"echo \"$has\" | sort | diff -U0 - --label 'in force' --label {options.PATH} /dev/fd/3"
+        f" 3<<end\n{lines}\nend"
+    )
+    return {"MariaDB runs with the options of its file, and no other overrules them": met}
 
 
 def _secret(path: str, text: str, why: str) -> File:

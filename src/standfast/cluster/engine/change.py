@@ -17,9 +17,16 @@ class EngineError(StandfastError):
 @dataclass(frozen=True)
 class Change:
     """One thing that is, or has been, made otherwise on one server. ``diff`` is a unified diff
-    where it is a file's text."""
+    where it is a file's text. ``about`` says which thing it is: the same in a plan and when it is
+    done, however much of it is left to do then."""
 
     server: str
     title: str
     why: str
     diff: str | None = None
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        """What is not said otherwise is about what its title says."""
+        if not self.about:
+            object.__setattr__(self, "about", self.title)

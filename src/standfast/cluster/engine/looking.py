@@ -58,7 +58,22 @@ def look(session: Session, step: Step) -> Change | None:
             found = _command(session, step)
         case Guarded():
             return _guarded(session, step)
-    return Change(session.name, found[0], step.why, found[1]) if found else None
+    return Change(session.name, found[0], step.why, found[1], about(step)) if found else None
+
+
+def about(step: Step) -> str:
+    """Which thing a step is about, whatever of it is not so."""
+    match step:
+        case Updates():
+            return "updates"
+        case Packages():
+            return f"packages {'removed' if step.absent else 'installed'}: {', '.join(step.names)}"
+        case User() | Unit():
+            return f"{type(step).__name__.lower()} {step.name}"
+        case KeyPair() | Directory() | File() | Absent():
+            return f"{type(step).__name__.lower()} {step.path}"
+        case Command() | Guarded():
+            return step.title
 
 
 Found = tuple[str, str | None] | None
@@ -180,4 +195,5 @@ def _guarded(session: Session, step: Guarded) -> Change | None:
     titles = "; ".join(change.title for change in inner)
     diffs = [change.diff for change in inner if change.diff]
     why = f"undone after {step.undo_s} s unless {step.proof}"
-    return Change(session.name, f"{step.title}: {titles}", why, "\n".join(diffs) or None)
+    diff = "\n".join(diffs) or None
+    return Change(session.name, f"{step.title}: {titles}", why, diff, about(step))

@@ -11,6 +11,7 @@ from .firewall import TABLE, Openings, ruleset
 #: Read before all others of its folder: in sshd what is said first counts.
 SSHD = "/etc/ssh/sshd_config.d/00-standfast.conf"
 NFTABLES = "/etc/nftables.conf"
+TITLE = "keys, sudo, SSH and firewall"
 #: Seen within the whole configuration, as it will be.
 _CHECK = "{ echo Include %s; cat /etc/ssh/sshd_config; } | sshd -t -f /dev/stdin"
 _RESTORE = (
@@ -32,7 +33,7 @@ def steps(site: Site, server: Server) -> list[Step]:
     new keys, by the new port, past the new firewall, and has become root."""
     return [
         Guarded(
-            "keys, sudo, SSH and firewall",
+            TITLE,
             (
                 *people.ways_in(site),
                 File(
@@ -47,19 +48,27 @@ def steps(site: Site, server: Server) -> list[Step]:
                     mode=0o755, check="nft -c -f %s", tells="nftables", reload=True,
                 ),
                 Unit("nftables", "the firewall, from the first moment of a boot"),
-                Command(
-                    "sshd obeys its file alone", _sshd_in_force(site, server),
-                    "systemctl reload ssh", "no other file or part of one overrules it",
-                ),
-                Command(
-                    "the firewall in force is the one of its file", _TABLE_IN_FORCE,
-                    "systemctl reload nftables", "a file alone lets nobody in and keeps nobody out",
+                *(
+                    Command(
+                        words, met, "systemctl reload nftables; systemctl reload ssh",
+                        "a file alone lets nobody in and keeps nobody out",
+                    )
+                    for words, met in in_force(site, server).items()
                 ),
             ),
             _RESTORE,
             proof="an admin can log in anew by these keys, and become root",
         )
     ]  # fmt: skip
+
+
+def in_force(site: Site, server: Server) -> dict[str, str]:
+    """What has to be so, in words, and the command that succeeds where it is: whatever the files
+    say, only this lets in and keeps out."""
+    return {
+        "the firewall in force is the one of its file": _TABLE_IN_FORCE,
+        "sshd obeys its file alone": _sshd_in_force(site, server),
+    }
 
 
 def sshd(site: Site, server: Server) -> str:

@@ -14,6 +14,7 @@ from .known import Known
 USER = "standfast"
 HOME = "/var/lib/standfast"
 KEY = f"{HOME}/.ssh/id_ed25519"
+AUTHORIZED_KEYS = f"{HOME}/.ssh/authorized_keys"
 KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
 Learnt = TypeVar("Learnt", str, tuple[str, ...])
 
@@ -40,7 +41,7 @@ def steps(site: Site, server: Server, known: Known) -> list[Step]:
         lines = [_allowed(site, peer, key) for peer, key in zip(peers, keys, strict=True)]
         found.append(
             File(
-                f"{folder}/authorized_keys", "".join(lines),
+                AUTHORIZED_KEYS, "".join(lines),
                 "peers may read the site's files and do nothing else", USER, USER, 0o600,
             )
         )  # fmt: skip

@@ -17,7 +17,9 @@ LAG_S = 10.0
 DISK = 0.90
 CLOCK_S = 1.0
 
-Kind = Literal["unreachable", "service", "database", "heart", "link", "cut", "lag", "disk", "clock"]
+Kind = Literal[
+    "unreachable", "service", "force", "database", "heart", "link", "cut", "lag", "disk", "clock"
+]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class _Judge:
                 yield self.unreached(server, one)
                 continue
             yield from _services(server.name, one)
+            for words in one.otherwise:
+                yield Finding(server.name, "force", f"it is not so that {words}: apply mends it")
             if one.replica is not None:
                 yield from self.heart(server.name)
                 yield from self.links(server.name, one.replica)

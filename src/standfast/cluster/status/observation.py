@@ -6,11 +6,13 @@ import math
 import shlex
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from standfast.cluster import database
 from standfast.cluster.database import gtid, sql
 from standfast.cluster.database.observe import link_of
 from standfast.cluster.inventory import Server, Site
+from standfast.cluster.provision import gate
 from standfast.cluster.remote import Remote, RemoteError, logins, on_all
 from standfast.errors import StandfastError
 
@@ -38,9 +40,18 @@ def services(site: Site, server: Server) -> tuple[str, ...]:
     return SERVICES + (ON_MASTER if server.name == site.master else ())
 
 
-def script(wanted: tuple[str, ...]) -> str:
+def checks(site: Site, server: Server) -> dict[str, str]:
+    """What has to be in force on a server, in words, with the command that tells."""
+    return {**gate.in_force(site, server), **database.in_force(site, server)}
+
+
+def script(wanted: tuple[str, ...], in_force: Mapping[str, str] = MappingProxyType({})) -> str:
     """What a server is asked in one go: lines of a word and what belongs to it. It reads its SQL
-    from standard input."""
+    from standard input. ``in_force`` has commands, each by the words that are so if it succeeds."""
+    compared = "".join(
+        f"(\n{met}\n) >/dev/null 2>&1 </dev/null || echo {shlex.quote(f'otherwise {words}')}\n"
+        for words, met in in_force.items()
+    )
     return f"""\
 LC_ALL=C; export LC_ALL
 echo "clock $(date +%s.%N)"
@@ -50,7 +61,7 @@ echo "load $(cut -d' ' -f1-3 /proc/loadavg)"
 for unit in {shlex.join(wanted)}; do
   echo "service $unit $(systemctl is-active "$unit" 2>/dev/null)"
 done
-for path in / /var/lib/mysql; do
+{compared}for path in / /var/lib/mysql; do
   df -B1 --output=used,avail,target "$path" 2>/dev/null | sed -n '2s/^/disk /p'
 done
 if said=$(timeout {_DATABASE_S} mariadb --batch --default-character-set=utf8mb4 2>&1); then
@@ -84,7 +95,8 @@ def observe(site: Site, remotes: Mapping[str, Remote | RemoteError]) -> SiteSeen
         if isinstance(remote, RemoteError):
             raise remote
         sent_s = time.time()
-        said = remote.run(script(services(site, server)), _SQL, timeout_s=_ANSWER_S)
+        asked = script(services(site, server), checks(site, server))
+        said = remote.run(asked, _SQL, timeout_s=_ANSWER_S)
         came_s = time.time()
         try:
             return read(said, sent_s, came_s)
@@ -119,6 +131,7 @@ def read(said: str, sent_s: float, came_s: float) -> Seen:
         clock=_clock(sent_s, first_s, last_s, came_s),
         replica=None if refused else _replica(lines["replica"]),
         database_error=refused[0] if refused else "",
+        otherwise=tuple(lines.get("otherwise", ())),
     )
 
 

@@ -65,6 +65,8 @@ class Seen:
     replica: Replica | None
     #: Why there is no ``replica``.
     database_error: str = ""
+    #: What is in force that the site's file does not say, as what would have to be so.
+    otherwise: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def _server(seen: SiteSeen, server: Server) -> dict[str, Any]:
     if isinstance(one, Unreached):
         return {
             **about, "reached": False, "error": one.why, "boot_id": None, "uptime_s": None,
-            "load": None, "services": {}, "disks": [], "clock": None, "database": None,
+            "load": None, "services": {}, "otherwise": [], "disks": [], "clock": None,
+            "database": None,
         }  # fmt: skip
     return {
         **about,
@@ -55,6 +56,7 @@ def _server(seen: SiteSeen, server: Server) -> dict[str, Any]:
         "uptime_s": one.uptime_s,
         "load": list(one.load),
         "services": dict(one.services),
+        "otherwise": list(one.otherwise),
         "disks": [asdict(disk) for disk in one.disks],
         "clock": {
             "offset_s": round(one.clock.offset_s, 3),

@@ -148,6 +148,7 @@ def test_the_shape_for_programs_is_the_documented_one() -> None:
         "services": dict.fromkeys(
             ["mariadb", "apache2", "named", "ssh", "nftables", "vsftpd"], "active"
         ),
+        "otherwise": [],
         "disks": [{"path": "/", "free_b": 42949672960, "used": 0.41}],
         "clock": {"offset_s": 0.0, "accuracy_s": 0.05},
         "database": {

@@ -10,7 +10,7 @@ import pytest
 
 from standfast.cluster.database import Vault, setup
 from standfast.cluster.database.options import options
-from standfast.cluster.steps import Directory, File, Step, Unit
+from standfast.cluster.steps import Command, Directory, File, Step, Unit
 from tests.tools import need
 
 from .sites import site
@@ -79,7 +79,8 @@ def test_the_steps_keep_what_is_secret_and_restart_where_anything_changed(tmp_pa
     found: list[Step] = setup.steps(one, one.servers[1], GIB, Vault(one))
     assert isinstance(found[0], Directory)
     assert found[0].mode == 0o700
-    assert isinstance(found[-1], Unit)
+    assert isinstance(found[-2], Unit)
+    assert isinstance(found[-1], Command)
     files = [step for step in found if isinstance(step, File)]
     assert {file.tells for file in files} == {"mariadb"}
     for file in files:

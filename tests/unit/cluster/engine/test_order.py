@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from standfast.cli.cluster import plan
-from standfast.cluster import building
+from standfast.cluster import building, learning
 from standfast.cluster.database import options
 from standfast.cluster.engine import HIDDEN, Change
 from standfast.cluster.engine.looking import _diff
@@ -80,7 +80,7 @@ def test_a_server_says_the_number_that_its_options_gave_it(tmp_path: Path) -> No
     site = a_site("ie", "nl", "us")
     file = tmp_path / "options"
     file.write_text(options.options(site, site.server("us"), 2**30))
-    script = building._LEARN.replace(options.PATH, str(file))
+    script = learning._LEARN.replace(options.PATH, str(file))
     said = subprocess.check_output(["sh", "-c", script], text=True).splitlines()
     assert [line for line in said if line.startswith("number")] == ["number 3"]
 
@@ -95,16 +95,16 @@ def test_a_server_that_serves_anything_is_not_new(tmp_path: Path, program: str) 
         (tools / tool).symlink_to(shutil.which(tool) or "")
     for path, serves in ((f"{tmp_path}:{tools}", True), (str(tools), False)):
         said = subprocess.check_output(
-            ["/bin/sh", "-c", building._LEARN], text=True, env={"PATH": path}
+            ["/bin/sh", "-c", learning._LEARN], text=True, env={"PATH": path}
         )
         assert ("serves something" in said) == serves
 
 
 def test_a_server_taken_out_of_the_list_gives_its_number_to_no_other() -> None:
     before = {"ie": 1, "nl": 2, "us": 3}
-    building._unchanged(a_site("ie", "nl", "us", "de"), before)
+    learning._unchanged(a_site("ie", "nl", "us", "de"), before)
     with pytest.raises(StandfastError, match=r"us is number 3, the file makes it 2\n") as refused:
-        building._unchanged(a_site("ie", "us"), before)
+        learning._unchanged(a_site("ie", "us"), before)
     assert "write down `number` for each server" in str(refused.value)
 
 
