@@ -14,7 +14,7 @@ from standfast.diagnose.page import headline, render
 from standfast.diagnose.suspects import Ranking, rank
 from standfast.diagnose.traffic import traffic
 from standfast.diagnose.verdict import PeriodVerdict, period_verdict
-from standfast.diagnose.verdict.finding import word_for
+from standfast.diagnose.verdict.ladder import word_for
 from standfast.diagnose.words import percent
 from standfast.errors import StandfastError
 from standfast.store.period import Period

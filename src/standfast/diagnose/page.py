@@ -18,7 +18,7 @@ from .suspects import Ranking
 from .templates import lines, templates
 from .verdict import PARTIES, PeriodVerdict
 from .verdict.causes import UNDETERMINED
-from .verdict.finding import LADDER, WORDS
+from .verdict.ladder import LADDER, WORDS
 from .words import moment, plural
 
 _BARS = 40

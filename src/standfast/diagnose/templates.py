@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from .verdict.finding import word_for
+from .verdict.ladder import word_for
 from .words import duration, harmless, moment, percent, plural, size
 
 _LONGEST = 64 * 1024

@@ -9,7 +9,7 @@ from standfast.store import evidence
 
 from .case import Case, Unfinished
 from .causes import APPLICATION, Cause
-from .finding import CERTAIN, LIKELY, STRONG, confidence_at
+from .ladder import CERTAIN, LIKELY, STRONG, confidence_at
 from .readings import Readings, number
 from .rules.memory_use import memory
 from .stacks import Stack, stacks_of

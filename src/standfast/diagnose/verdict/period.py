@@ -15,7 +15,7 @@ from standfast.store.tables import application, incident
 
 from .case import Case, Unfinished
 from .causes import CAUSES, OPERATOR, PARTIES, PLATFORM, UNDETERMINED, Cause
-from .finding import LIKELY, WEAK, confidence_at
+from .ladder import LIKELY, WEAK, confidence_at
 from .loading import load
 from .verdict import Verdict, judge
 

@@ -27,7 +27,8 @@ from standfast.store.evidence import DESCENDANT_OOM_KILL
 from .case import Case
 from .causes import APPLICATION, CAUSES, UNDETERMINED, Cause
 from .culprit import culprit
-from .finding import LADDER, WEAK, Explains, Finding, confidence_at, word_for
+from .finding import Explains, Finding
+from .ladder import LADDER, WEAK, confidence_at, word_for
 from .loading import load
 from .readings import Readings, cite
 from .rules import RULES

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from standfast.diagnose.verdict.causes import CAUSES
-from standfast.diagnose.verdict.finding import LADDER, WORDS
+from standfast.diagnose.verdict.ladder import LADDER, WORDS
 
 PAGE = (Path(__file__).parents[4] / "docs" / "verdicts.md").read_text("utf-8")
 

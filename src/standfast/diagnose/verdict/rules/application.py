@@ -5,17 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from standfast.diagnose.verdict.finding import (
-    CERTAIN,
-    LIKELY,
-    ORDERLY_CODES,
-    STRONG,
-    WEAK,
-    Finding,
-    agreeing,
-    finding,
-    misfits,
-)
+from standfast.diagnose.verdict.ends import ORDERLY_CODES, agreeing, misfits
+from standfast.diagnose.verdict.finding import Finding, finding
+from standfast.diagnose.verdict.ladder import CERTAIN, LIKELY, STRONG, WEAK
 from standfast.diagnose.verdict.readings import (
     FATAL,
     Readings,

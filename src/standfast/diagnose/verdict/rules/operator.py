@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from standfast.diagnose.verdict.finding import (
-    CERTAIN,
-    FAINT,
-    LIKELY,
-    ORDERLY_CODES,
-    STRONG,
-    WEAK,
-    Finding,
-    agreeing,
-    finding,
-    misfits,
-)
+from standfast.diagnose.verdict.ends import ORDERLY_CODES, agreeing, misfits
+from standfast.diagnose.verdict.finding import Finding, finding
+from standfast.diagnose.verdict.ladder import CERTAIN, FAINT, LIKELY, STRONG, WEAK
 from standfast.diagnose.verdict.readings import FATAL, STOPPING, Readings, cite, number, text
 from standfast.store import evidence
 from standfast.store.evidence import Fact

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from standfast.diagnose.verdict.finding import (
-    CERTAIN,
-    LIKELY,
-    STRONG,
-    TIMED_OUT,
-    WEAK,
-    Explains,
-    Finding,
-    agreeing,
-    finding,
-    misfits,
-)
+from standfast.diagnose.verdict.ends import TIMED_OUT, agreeing, misfits
+from standfast.diagnose.verdict.finding import Explains, Finding, finding
+from standfast.diagnose.verdict.ladder import CERTAIN, LIKELY, STRONG, WEAK
 from standfast.diagnose.verdict.readings import STOPPING, Readings, cite, number
 from standfast.store import evidence
 
