@@ -38,7 +38,8 @@ def test_what_was_recorded_neither_runs_nor_breaks_the_layout(ada: Page, shown: 
 def test_each_hostile_request_has_a_page_that_shows_all_of_it(ada: Page, shown: Dashboard) -> None:
     visit(ada, shown, "errors")
     agents: list[str] = []
-    links = [link.get_attribute("href") for link in ada.locator("table.stack .uri").all()]
+    failed = ada.locator("section", has=ada.get_by_role("heading", name="Failed requests"))
+    links = [link.get_attribute("href") for link in failed.locator(".uri").all()]
     assert len(links) == 3 + len(HOSTILE)
     for link in links:
         ada.goto(f"{shown.url}{link}")
