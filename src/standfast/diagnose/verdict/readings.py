@@ -15,6 +15,7 @@ from standfast.store import evidence
 from standfast.store.evidence import Fact, Source
 
 from .case import Case, Unfinished
+from .orders import is_exec, orders_of
 from .stacks import Frame, Stack, exception_in, last_error, stacks_of
 
 #: Signals of the processor or of abort(3): the program itself did what must not be done.
@@ -46,21 +47,6 @@ def cite(fact: Fact, words: str = "") -> str:
     """A sentence with its source: ``words``, or else the first line of what the source said."""
     said = (words or fact.text.strip().partition("\n")[0].strip() or fact.kind)[:_QUOTE]
     return f"{said[:1].upper()}{said[1:].rstrip('.')} ({fact.source}, {moment(fact.at_ns)})."
-
-
-def is_by_application(order: Fact) -> bool:
-    """Whether an order to end came from the application's own code."""
-    return text(order.data, "reason") == "application"
-
-
-def is_exec(order: Fact) -> bool:
-    """Whether the application's own code had the process go on as another program."""
-    return is_by_application(order) and text(order.data, "signal") is None
-
-
-def latest_ns(fact: Fact) -> int:
-    """When it was at the latest: logs count in whole seconds."""
-    return fact.at_ns + (_SECOND_NS if fact.source == Source.SERVER_LOG else 0)
 
 
 class End(NamedTuple):
@@ -143,18 +129,8 @@ class Readings:
 
     @cached_property
     def orders(self) -> list[Fact]:
-        """What masters, servers and the application itself say of why the worker was to end. What
-        the application's own signal has led to is left out."""
-        said = [fact for fact in self.case.all(evidence.MASTER_SIGNAL) if self._holds(fact)]
-        own_ns = [fact.at_ns for fact in said if is_by_application(fact)]
-        first_ns = min(own_ns, default=math.inf)
-        return [fact for fact in said if is_by_application(fact) or latest_ns(fact) <= first_ns]
-
-    def _holds(self, order: Fact) -> bool:
-        """False for a call of exec that failed, as later requests show: it is told before it is
-        done."""
-        began = [request.begun_ns for request in self.case.requests]
-        return not is_exec(order) or (bool(began) and max(began) <= order.at_ns)
+        """What masters, servers and the application itself say of why the worker was to end."""
+        return orders_of(self.case)
 
     @cached_property
     def replaced(self) -> bool:
@@ -291,7 +267,6 @@ class Torn(NamedTuple):
         )
 
 
-_SECOND_NS = 1_000_000_000
 #: Two samples of the watcher: the last one before a request may be that old.
 _BEFORE_S = 1.0
 _SPAN_S = 60.0

@@ -8,11 +8,11 @@ from collections import Counter
 from standfast.diagnose.verdict.ends import ORDERLY_CODES, agreeing, misfits
 from standfast.diagnose.verdict.finding import Finding, finding
 from standfast.diagnose.verdict.ladder import CERTAIN, LIKELY, STRONG, WEAK
+from standfast.diagnose.verdict.orders import is_by_application
 from standfast.diagnose.verdict.readings import (
     FATAL,
     Readings,
     cite,
-    is_by_application,
     number,
     text,
 )

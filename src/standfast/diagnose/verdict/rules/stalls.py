@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from standfast.diagnose.verdict.readings import Readings, cite, latest_ns, number, text
+from standfast.diagnose.verdict.orders import latest_ns
+from standfast.diagnose.verdict.readings import Readings, cite, number, text
 from standfast.diagnose.words import percent
 from standfast.store import evidence
 from standfast.store.evidence import Fact
