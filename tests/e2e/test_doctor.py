@@ -18,11 +18,13 @@ from typing import Any
 import pytest
 
 from standfast.journal import files
+from standfast.journal.format import SEGMENT_SIZE
 from standfast.journal.identity import of_this_process
 from standfast.journal.writer import Writer
 from standfast.record import launch
 from standfast.record.hook import mark
 from standfast.watch import checkup
+from standfast.watch.started import Started
 
 STANDFAST = (sys.executable, "-m", "standfast")
 
@@ -75,6 +77,30 @@ def test_all_is_well_while_a_recorded_worker_and_a_watcher_are_at_work(tmp_path:
         assert f"process {watcher.pid}" in found["watcher"]["words"]
         assert "shop: 1 worker(s) of a server 1.0" in found["recorder"]["words"]
     writer.close()
+
+
+def test_journals_that_have_reached_their_limit_are_said_with_what_was_lost(
+    tmp_path: Path,
+) -> None:
+    me, limit = of_this_process("shop"), 3 * SEGMENT_SIZE
+    (tmp_path / "journal").mkdir(mode=0o700)
+    writer = Writer(str(tmp_path / "journal"), me, limit=limit)
+    fields = b"127.0.0.1\0GET\0/\0\0\0" + b"x" * 1000
+    while writer.begin(fields, time.time_ns(), time.monotonic_ns(), 1):
+        assert "journal limit" not in {one.subject for one in _full(tmp_path, "1G")}
+        for _ in range(2000):
+            writer.begin(fields, time.time_ns(), time.monotonic_ns(), 1)
+    (said,) = _full(tmp_path, "12M")
+    assert said.words == (
+        "shop: 12 of 12 MiB are used, so old requests give way or new ones go unrecorded:"
+        f" {writer.lost:,} so far"
+    )
+    writer.close()
+
+
+def _full(folder: Path, limit: str) -> list[checkup.Finding]:
+    here = Started(1, 0, 0, "shop", str(folder / "journal"), "", limit)
+    return checkup._full(str(folder / "journal"), [here])
 
 
 def test_requests_that_could_not_be_recorded_are_counted(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from standfast.store.listing import applications
 
 from .evidence import py_spy
 from .folder import open_segment, scan
+from .full import full
 from .liveness import ALIVE, Liveness, Process
 from .loading import LONG_S, Loading, loading
 from .lock import LOCK_NAME, is_watched
@@ -71,6 +72,7 @@ def check(journal: str, store: str, user: str | None = None) -> list[Finding]:
             *[_access(journal, uid) for uid in sorted(uids)],
             *_elsewhere(processes, here, journal),
             _space(journal),
+            *_full(journal, here),
             *recorder,
             _watcher(journal, at_work),
             _stacks(),
@@ -115,6 +117,20 @@ def _space(journal: str) -> Finding:
     if free < _SPACE_LOW:
         return Finding("space", ATTENTION, words, "make room before journals cannot grow")
     return Finding("space", OK, words)
+
+
+def _full(journal: str, here: list[Started]) -> list[Finding]:
+    advice = "start `standfast watch`, which deletes what it has stored; or raise journal_limit"
+    return [
+        Finding(
+            "journal limit",
+            FAILED,
+            f"{one.app}: {one.taken // 2**20:,} of {one.limit // 2**20:,} MiB are used, so old"
+            f" requests give way or new ones go unrecorded: {one.lost:,} so far",
+            advice,
+        )
+        for one in full(journal, here)
+    ]
 
 
 def _uid(user: str) -> int:

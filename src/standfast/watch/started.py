@@ -28,6 +28,7 @@ class Started(NamedTuple):
     app: str
     journal: str
     program: str
+    journal_limit: str = ""
 
 
 def started() -> list[Started]:
@@ -72,6 +73,7 @@ def _started() -> Iterator[Started]:
                     app=texts.get("STANDFAST_APP", ""),
                     journal=texts["STANDFAST_JOURNAL"],
                     program=str((folder / "exe").readlink()),
+                    journal_limit=texts.get("STANDFAST_JOURNAL_LIMIT", ""),
                 )
         except OSError:
             continue  # it has ended, or is not ours to look at
