@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Connection, Insert, Integer, LargeBinary, Table, Text
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import URL
 
+#: SQLite numbers rows by itself only in a column of exactly this type.
+BIG_ID = BigInteger().with_variant(Integer(), "sqlite")
 #: MariaDB's own TEXT and BLOB end at 65,535 bytes; a stack of that many characters is longer.
 LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
 LONG_BYTES = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")

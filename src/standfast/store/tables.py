@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from standfast.journal.format import split_fields
 
-from .dialect import LONG_BYTES, LONG_TEXT
+from .dialect import BIG_ID, LONG_BYTES, LONG_TEXT
 from .places import PLACE_LIMIT
 
 #: Outcomes of a request that is kept whole. ``open`` covers what is in flight.
@@ -51,9 +51,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-# SQLite numbers rows by itself only in a column of exactly this type.
-_BigId = BigInteger().with_variant(Integer, "sqlite")
 
 application = Table(
     "application",
@@ -148,7 +145,7 @@ route = Table(
 logged_error = Table(
     "logged_error",
     metadata,
-    Column("id", _BigId, primary_key=True),
+    Column("id", BIG_ID, primary_key=True),
     Column("route_id", ForeignKey("route.id"), nullable=False),
     Column("place", String(PLACE_LIMIT), nullable=False),
     Column("count", BigInteger, nullable=False),
@@ -181,7 +178,7 @@ incident = Table(
 evidence = Table(
     "evidence",
     metadata,
-    Column("id", _BigId, primary_key=True),
+    Column("id", BIG_ID, primary_key=True),
     Column("worker_id", ForeignKey("worker.id"), nullable=False),
     Column("kind", String(32), nullable=False),
     Column("source", String(64), nullable=False),
@@ -204,7 +201,7 @@ SEARCHED = ("uri", "client", "user_agent")
 request = Table(
     "request",
     metadata,
-    Column("id", _BigId, primary_key=True),
+    Column("id", BIG_ID, primary_key=True),
     Column("application_id", ForeignKey("application.id"), nullable=False),
     Column("worker_id", ForeignKey("worker.id"), nullable=False),
     Column("seq", BigInteger, nullable=False),
@@ -280,7 +277,7 @@ _of_few(
 ordinary_request = Table(
     "ordinary_request",
     metadata,
-    Column("id", _BigId, primary_key=True),
+    Column("id", BIG_ID, primary_key=True),
     Column("begun_ns", BigInteger, nullable=False),
     Column("duration_ns", BigInteger, nullable=False),
     Column("route_id", Integer, nullable=False),

@@ -14,34 +14,19 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection
 
 from standfast.journal.format import (
     BEGIN,
     BEGIN_FIXED,
     END,
     END_FIXED,
-    EXIT,
-    OPTIONS,
-    PROGRESS,
-    ROUTE,
     RUNNING,
-    SIGNAL,
     End,
-    Exit,
-    Options,
-    Signal,
     unpack_end,
-    unpack_exit,
-    unpack_options,
-    unpack_progress,
-    unpack_route,
-    unpack_signal,
 )
 from standfast.journal.reader import Record
-from standfast.store import evidence
 from standfast.store.dialect import insert_many
-from standfast.store.evidence import Fact, add_facts
 from standfast.store.period import MINUTE_NS
 from standfast.store.places import place
 from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request
@@ -49,7 +34,9 @@ from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request
 from . import crowd
 from .bounds import CLOCK_NS, DURATION_NS, MOST, clock_ns
 from .folding import fold_numbers
+from .late import close_late
 from .logged import LoggedErrors
+from .messages import Messages
 from .outcome import Row, close
 from .rollups import Rollups, Sample
 from .rows import BEGUN_AT, COLUMNS, OUTCOME_AT, ROUTE_AT, TEXTS, path_of, plain_row, row_of
@@ -60,26 +47,10 @@ _END_SIZE = END_FIXED.size
 #: The start of a begin record: sequence and wall clock.
 _unpack_begin = struct.Struct("<Qq").unpack_from
 _unpack_end = END_FIXED.unpack_from
-#: How many requests one statement asks for.
-_CHUNK = 500
-#: Of so many requests of a worker it is remembered when they last sent something.
-_MOST_PROGRESS = 10_000
 _ORDINARY = tuple(column.name for column in ordinary_request.c if column.name != "id")
 _values = itemgetter(*COLUMNS)
 #: The same error comes again and again.
 _place = lru_cache(256)(place)
-_CLOSING = (
-    "duration_ns",
-    "background_ns",
-    "status",
-    "cpu_ns",
-    "sent",
-    "error",
-    "place",
-    "cut",
-    "aborted",
-    "outcome",
-)
 
 
 class Batch:
@@ -88,12 +59,9 @@ class Batch:
     def __init__(self) -> None:
         self.rollups = Rollups()
         self.logged = LoggedErrors()
-        #: What masters say of their children, by the number of the master's row.
-        self.said: list[tuple[int, Exit | Signal]] = []
-        #: What workers say of themselves, by the number of their rows.
-        self.facts: list[tuple[int, Fact]] = []
+        self.messages = Messages()
         #: Records that say nothing: ends without a begin, bodies too short.
-        self.ignored = 0
+        self._ignored = 0
         #: Requests that were closed.
         self.closed = 0
         self._sources: dict[int, Source] = {}
@@ -105,8 +73,11 @@ class Batch:
         self._held: dict[tuple[int, int], Row] = {}
         #: Ends of requests that began in an earlier batch.
         self._late: dict[int, list[End]] = {}
-        #: By worker and number, the bytes that open requests have sent so far.
-        self._going_on: dict[tuple[int, int], int] = {}
+
+    @property
+    def ignored(self) -> int:
+        """How many records said nothing."""
+        return self._ignored + self.messages.ignored
 
     def take(self, source: Source, records: Iterable[Record]) -> None:
         """Takes in the next records of one worker, in their order."""
@@ -125,11 +96,11 @@ class Batch:
         for kind, flags, body in records:
             if kind == BEGIN:
                 if len(body) < _BEGIN_SIZE:
-                    self.ignored += 1
+                    self._ignored += 1
                     continue
                 seq, begun_ns = _unpack_begin(body)
                 if seq > MOST:
-                    self.ignored += 1
+                    self._ignored += 1
                     continue
                 if not 0 <= begun_ns <= CLOCK_NS:
                     begun_ns = clock_ns(begun_ns)
@@ -178,7 +149,7 @@ class Batch:
                 row = (wall_ns, duration_ns, route, worker_id, seq, status or None, bytearray(raw))
                 append(row)
             else:
-                self._hear(source, kind, flags, body)
+                self.messages.hear(source, kind, flags, body)
         for *_, body in answered.values():
             self._close(source, RUNNING, body)
         source.last_seen_ns = max(source.last_seen_ns, clock_ns(begun_ns), clock_ns(ended_ns))
@@ -204,10 +175,9 @@ class Batch:
 
     def store(self, connection: Connection) -> None:
         """Writes everything but what masters say and the roll-ups, to which deaths may add."""
-        self._close_late(connection)
+        for worker_id, ends in self._late.items():
+            self._ignored += close_late(connection, self._sources[worker_id], ends, self._finish)
         self.logged.store(connection)
-        for worker_id, fact in self.facts:
-            add_facts(connection, worker_id, [fact])
         # A hostile journal may begin the same request twice; the first one counts.
         kept = [_values(row) for row in self._kept]
         insert_many(connection, request, COLUMNS, kept)
@@ -218,73 +188,9 @@ class Batch:
             if source.kept_open > crowd.MOST_OPEN:
                 source.left_out += crowd.thin_out(connection, source.worker_id)
                 source.kept_open = crowd.count_open(connection, source.worker_id)
-        self._store_progress(connection)
+        self.messages.store(connection)
         insert_many(connection, ordinary_request, _ORDINARY, self._ordinary)
         self.closed += len(self._ordinary)
-
-    def _hear(self, source: Source, kind: int, flags: int, body: bytes) -> None:
-        """Takes in any other record: that a response is on its way, what a master says, or a type
-        of a later version."""
-        said: Exit | Signal | None
-        if kind == PROGRESS:
-            self._go_on(source, body)
-            return
-        if kind == OPTIONS:
-            self._hear_options(source.worker_id, unpack_options(body))
-            return
-        if kind == EXIT:
-            said = unpack_exit(body, flags)
-        elif kind == SIGNAL:
-            said = unpack_signal(body)
-        elif kind == ROUTE:
-            pattern = unpack_route(body)
-            if pattern is not None:
-                source.http.add_pattern(*pattern)
-                source.websocket.add_pattern(*pattern)
-            return
-        else:
-            return
-        if said is None or said.wall_ns < 0 or max(number or 0 for number in said) > MOST:
-            self.ignored += 1
-        else:
-            self.said.append((source.worker_id, said._replace(wall_ns=clock_ns(said.wall_ns))))
-
-    def _go_on(self, source: Source, body: bytes) -> None:
-        """Notes that a request has sent a part of its response."""
-        progress = unpack_progress(body)
-        if progress is None or progress.seq > MOST:
-            self.ignored += 1
-            return
-        source.progress.pop(progress.seq, None)
-        source.progress[progress.seq] = min(progress.age_ns, MOST)
-        if len(source.progress) > _MOST_PROGRESS:
-            del source.progress[next(iter(source.progress))]
-        self._going_on[source.worker_id, progress.seq] = min(progress.sent or 0, MOST)
-
-    def _store_progress(self, connection: Connection) -> None:
-        """Of open requests, what they have sent so far: so a watcher that starts again knows that
-        these are being answered."""
-        if self._going_on:
-            mine = request.c.worker_id == bindparam("of_worker"), request.c.seq == bindparam("of")
-            connection.execute(
-                request.update()
-                .where(*mine, request.c.outcome == OPEN)
-                .values(sent=bindparam("so_far")),
-                [
-                    {"of_worker": worker_id, "of": seq, "so_far": sent}
-                    for (worker_id, seq), sent in self._going_on.items()
-                ],
-            )
-
-    def _hear_options(self, worker_id: int, said: Options | None) -> None:
-        if said is None:
-            self.ignored += 1
-            return
-        words = ", ".join(f"{name} = {value}" for name, value in said.options.items())
-        text = f"the server's own settings: {words}"
-        at_ns = clock_ns(said.wall_ns)
-        fact = Fact(evidence.SERVER_OPTIONS, evidence.Source.JOURNAL, at_ns, text, said.options)
-        self.facts.append((worker_id, fact))
 
     def _close_both(
         self,
@@ -303,7 +209,7 @@ class Batch:
         """Closes any request; those of an earlier batch when this one is stored."""
         end = unpack_end(body, flags)
         if end is None or end.seq > MOST:
-            self.ignored += 1
+            self._ignored += 1
             return
         begin = source.open.pop(end.seq, None)
         if begin is not None:
@@ -354,40 +260,3 @@ class Batch:
                 )
             )
         return outcome
-
-    def _close_late(self, connection: Connection) -> None:
-        for worker_id, ends in self._late.items():
-            for at in range(0, len(ends), _CHUNK):
-                self._close_some(connection, self._sources[worker_id], ends[at : at + _CHUNK])
-
-    def _close_some(self, connection: Connection, source: Source, ends: list[End]) -> None:
-        still_open = (request.c.worker_id == source.worker_id) & (request.c.outcome == OPEN)
-        wanted = select(request).where(still_open, request.c.seq.in_({end.seq for end in ends}))
-        rows = {row["seq"]: dict(row) for row in connection.execute(wanted).mappings()}
-        changed: dict[int, Row] = {}
-        ordinary: list[int] = []
-        for end in ends:
-            row = rows.get(end.seq)
-            if row is None:
-                self.ignored += 1
-                source.left_out -= source.left_out > 0
-                continue
-            outcome = self._finish(source, row, end)
-            changed[row["id"]] = row
-            if outcome != OPEN:
-                del rows[end.seq]
-                source.kept_open -= 1
-            if outcome not in (OPEN, SLOW, FAILED):
-                del changed[row["id"]]
-                ordinary.append(row["id"])
-        if changed:
-            update = request.update().where(request.c.id == bindparam("row_id"))
-            connection.execute(
-                update.values({name: bindparam(f"new_{name}") for name in _CLOSING}),
-                [
-                    {"row_id": number} | {f"new_{name}": row[name] for name in _CLOSING}
-                    for number, row in changed.items()
-                ],
-            )
-        if ordinary:
-            connection.execute(delete(request).where(request.c.id.in_(ordinary)))

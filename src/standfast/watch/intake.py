@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
@@ -23,13 +23,12 @@ from standfast.store.evidence import Fact
 
 from . import deaths, loading, masters
 from .batch import Batch
-from .evidence import Death, Living, Observer
-from .faults import is_store_away, said
-from .folder import WorkerFiles, delete, read_fault, scan
-from .liveness import DEAD, FOREIGN, HIDDEN, Liveness
-from .quarantine import Quarantine
-from .register import Register
+from .evidence import Death, Observer
+from .faults import is_store_away
+from .folder import read_fault
+from .liveness import Liveness
 from .rollups import Rollups
+from .roster import Key, Roster
 from .settings import Settings
 from .workers import Worker
 
@@ -42,7 +41,6 @@ _TURN_BYTES = 8 * 1024 * 1024
 
 #: (requests stored, bytes of journal read, bytes there were at the start).
 Progress = Callable[[int, int, int], None]
-_Key = tuple[str, str]
 
 
 class Intake:
@@ -71,31 +69,27 @@ class Intake:
         self._warn = warn
         self._progress = progress
         self._total_bytes = 0
-        self._quarantine = Quarantine(journal, warn)
-        self._aside: set[_Key] = set()
-        self._has_looked = False
+        self.roster = Roster(journal, engine, settings, liveness, warn)
         #: Requests stored since the start, and records that said nothing.
         self.requests = 0
         self.ignored = 0
-        self.workers: dict[_Key, Worker] = {}
         #: Those whose journals the last round has read to their present ends.
         self.read_whole: list[Worker] = []
-        self.start_afresh()
+        self._start_batch()
+        #: Masters may have told of deaths of which nothing else is known.
+        self._unsettled = True
         loading.sweep(journal, ())
 
     def start_afresh(self) -> None:
         """Forgets what was read and not stored."""
-        for worker in self.workers.values():
-            worker.close()
-        self.workers = {}
+        self.roster.start_afresh()
         self.read_whole = []
-        self._unreadable: dict[_Key, list[int]] = {}
-        self._register = Register(self._engine, self._settings)
-        self._batch = Batch()
-        self._batch_records = 0
-        self._batch_bytes = 0
-        #: Masters may have told of deaths of which nothing else is known.
+        self._start_batch()
         self._unsettled = True
+
+    def _start_batch(self) -> None:
+        self._batch = Batch()
+        self._batch_records = self._batch_bytes = 0
 
     def take_in(self) -> bool:
         """One round; whether another one may find more at once.
@@ -111,17 +105,19 @@ class Intake:
                     raise
                 self.start_afresh()
                 more = self.round(one_by_one=True)
-        self._quarantine.save()
+        self.roster.quarantine.save()
         return more
 
     def round(self, *, one_by_one: bool = False) -> bool:
         """The same, without a second attempt; ``one_by_one`` isolates each journal."""
-        self.see_who_lives()
+        self.roster.see_who_lives()
         unsettled, self._unsettled = self._unsettled, False
-        more = self.look_around()
+        more = self.roster.look_around()
+        if more and self._progress and not self._total_bytes:
+            self._total_bytes = self.roster.bytes_left()
         if unsettled:
             self.settle()
-        self._observer.look(self.living())
+        self._observer.look(self.roster.living())
         self.read_whole = []
         finished = []
         for key, worker in list(self.workers.items()):
@@ -138,19 +134,14 @@ class Intake:
             self.store(finished)
         return more or self._unsettled
 
-    def living(self) -> list[Living]:
-        """The workers that live and may be looked at."""
-        found = []
-        for worker in self.workers.values():
-            pid = self._liveness.pid(worker.process)
-            if not worker.dead and pid is not None:
-                found.append(Living(worker.source.worker_id, worker.process, pid))
-        return found
+    @property
+    def workers(self) -> dict[Key, Worker]:
+        """Those whose journals are being read."""
+        return self.roster.workers
 
     def close(self) -> None:
         """Closes all files."""
-        for worker in self.workers.values():
-            worker.close()
+        self.roster.close()
 
     def settle(self) -> None:
         """Tells the workers that died before their first request from those whose journal has
@@ -175,99 +166,7 @@ class Intake:
                 rollups.store(connection)
             loading.sweep(self._journal, {death.process.uid for death, _ in known})
 
-    def see_who_lives(self) -> None:
-        """Asks the kernel which workers live."""
-        states = self._liveness.states([worker.process for worker in self.workers.values()])
-        for worker in self.workers.values():
-            state = states[worker.process]
-            worker.dead = state == DEAD
-            if state == FOREIGN:
-                worker.foreign = True
-                self._quarantine.note(
-                    worker.files.segment(worker.read_segment),
-                    f"names process {worker.process.pid}, which is not of user"
-                    f" {worker.process.owner}, to whom the file belongs; its requests are kept,"
-                    " the process is not looked at",
-                )
-            if state == HIDDEN:
-                self._warn(
-                    f"{worker.files.folder.name}: workers run in another pid namespace, so their"
-                    " deaths cannot be seen; run the watcher in it, or on the host itself"
-                )
-
-    def look_around(self) -> bool:
-        """Finds the files of all workers; whether there is one whose life is not known yet."""
-        try:
-            found = scan(self._journal, self._warn)
-        except OSError as error:
-            words = (
-                f"journal folder {self._journal}: {error.strerror}; name another with --journal,"
-                " or run as a user that may read it"
-            )
-            if not self._has_looked:
-                raise StandfastError(words) from None
-            # It was there: descriptors are used up for a moment, or somebody moves it.
-            self._warn(words)
-            return False
-        self._has_looked = True
-        new = False
-        for key, files in found.items():
-            if key in self.workers:
-                self.workers[key].files = files
-            elif key not in self._aside and self._unreadable.get(key) != files.numbers:
-                new = self._add(key, files) or new
-        for key, worker in self.workers.items():
-            if key not in found and worker.files.numbers:
-                self._quarantine.note(
-                    worker.files.folder,
-                    f"the journal of process {worker.process.pid} has been deleted, and not by"
-                    " this watcher: what it had not read yet is lost",
-                )
-                worker.files = worker.files._replace(numbers=[])
-        if new and self._progress and not self._total_bytes:
-            self._total_bytes = self._bytes_left()
-        return new
-
-    def _add(self, key: _Key, files: WorkerFiles) -> bool:
-        first = files.segment(files.numbers[0])
-        try:
-            worker = self._register.worker(files)
-        except Exception as error:
-            if is_store_away(error):
-                raise
-            self._set_aside(key, files, error)
-            return False
-        if isinstance(worker, Worker):
-            self.workers[key] = worker
-            self._quarantine.discard(first)
-            self._look_at_owner(worker)
-            return True
-        self._quarantine.add(first, worker)
-        self._unreadable[key] = files.numbers
-        return False
-
-    def _look_at_owner(self, worker: Worker) -> None:
-        """Who has the folder can delete what lies in it and write in the application's name."""
-        owner = worker.process.owner
-        with suppress(OSError):
-            has_it = worker.files.folder.stat().st_uid
-            if has_it not in (0, owner) and owner != 0:
-                self._quarantine.note(
-                    worker.files.folder,
-                    f"belongs to user {has_it}, who can delete the journals of user {owner} in"
-                    f" it; `chown {owner}` it",
-                )
-
-    def _set_aside(self, key: _Key, files: WorkerFiles, error: Exception) -> None:
-        worker = self.workers.pop(key, None)
-        number = worker.read_segment if worker else files.numbers[0]
-        self._aside.add(key)
-        self._quarantine.add(files.segment(number), f"cannot be stored ({said(error)})")
-        if worker:
-            worker.close()
-            self._liveness.forget(worker.process)
-
-    def _read_alone(self, key: _Key, worker: Worker) -> bool:
+    def _read_alone(self, key: Key, worker: Worker) -> bool:
         """Reads and stores one worker's journal, or sets it aside."""
         try:
             whole = self.read(worker)
@@ -275,9 +174,8 @@ class Intake:
         except Exception as error:
             if isinstance(error, StandfastError) or is_store_away(error):
                 raise
-            self._set_aside(key, worker.files, error)
-            self._batch = Batch()
-            self._batch_records = self._batch_bytes = 0
+            self.roster.set_aside(key, worker.files, error)
+            self._start_batch()
             return True
         return whole
 
@@ -286,7 +184,7 @@ class Intake:
         turn = _TURN_BYTES
         while turn > 0:
             try:
-                records, taken = worker.read(_READ_BYTES, self._quarantine.add)
+                records, taken = worker.read(_READ_BYTES, self.roster.quarantine.add)
             except OSError as error:
                 self._warn(f"{worker.files.segment(worker.read_segment)}: {error.strerror}")
                 return True
@@ -313,7 +211,7 @@ class Intake:
                 for worker in changed:
                     worker.store(connection)
                 reading = {worker.source.worker_id for worker in self.workers.values()}
-                if masters.store_said(connection, batch.said, reading, batch.rollups):
+                if masters.store_said(connection, batch.messages.said, reading, batch.rollups):
                     self._unsettled = True
                 for worker in finished:
                     # Its children's journals were known before its own was read to the end.
@@ -338,13 +236,12 @@ class Intake:
         for worker in changed + finished:
             worker.delete_read(self._warn, buried=worker in finished)
         for worker in finished:
-            self._forget(worker)
+            self.roster.forget(worker)
         self.requests += batch.closed
         self.ignored += batch.ignored
-        self._batch = Batch()
-        self._batch_records = self._batch_bytes = 0
+        self._start_batch()
         if self._progress and (changed or finished):
-            done = self._total_bytes - self._bytes_left()
+            done = self._total_bytes - self.roster.bytes_left()
             self._progress(self.requests, max(done, 0), self._total_bytes)
 
     def _facts_of(self, dead: Worker) -> list[Fact]:
@@ -358,19 +255,6 @@ class Intake:
         return self._observer.facts(
             Death(dead.source.worker_id, dead.process, pid, alive_ns, died_ns, is_proven)
         )
-
-    def _bytes_left(self) -> int:
-        return sum(worker.bytes_left() for worker in self.workers.values())
-
-    def _forget(self, worker: Worker) -> None:
-        worker.close()
-        self._liveness.forget(worker.process)
-        key = (worker.files.folder.name, worker.files.uid)
-        del self.workers[key]
-        delete(worker.files.fault, self._warn)
-        delete(worker.files.old_stack, self._warn)
-        if worker.files.numbers:
-            self._unreadable[key] = worker.files.numbers
 
 
 @contextmanager

@@ -176,7 +176,7 @@ class Watcher:
         if now < self._hangs_at:
             return
         self._hangs_at = now + _HOUSEKEEPING_S
-        living = {one.worker_id: one for one in self.intake.living()}
+        living = {one.worker_id: one for one in self.intake.roster.living()}
         self._hangs.see(
             self._engine,
             [

@@ -80,7 +80,7 @@ def test_how_it_ended_decides_whenever_the_master_says_so(
     master = house.journal(master_of(who))
     if said == "before":
         died(master, who, code)
-        house.watcher.intake.see_who_lives = lambda: None  # type: ignore[method-assign]
+        house.watcher.intake.roster.see_who_lives = lambda: None  # type: ignore[method-assign]
         house.drain()
         assert len(house.rows(pending_exit)) == 1
         house.restart()
@@ -89,7 +89,7 @@ def test_how_it_ended_decides_whenever_the_master_says_so(
     if said == "with":
         died(master, who, code)
     if "after" in said:
-        house.watcher.intake.see_who_lives = lambda: None  # type: ignore[method-assign]
+        house.watcher.intake.roster.see_who_lives = lambda: None  # type: ignore[method-assign]
         house.drain()
         if said == "long after":
             house.restart()

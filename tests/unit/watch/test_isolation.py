@@ -157,7 +157,7 @@ def test_two_watchers_of_one_folder_count_nothing_twice(house: House) -> None:
         journal.request()
     other = house.new_watcher()
     for watcher in (house.watcher, other):
-        watcher.intake.look_around()
+        watcher.intake.roster.look_around()
         (only,) = watcher.intake.workers.values()
         assert watcher.intake.read(only)
     house.watcher.intake.store([])

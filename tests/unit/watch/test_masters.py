@@ -146,7 +146,7 @@ def test_a_worker_that_died_before_its_first_request_is_one_incident(
     died(master, who, code)
     if restarted:
         # Killed as soon as the master's word is stored.
-        house.watcher.intake.look_around()
+        house.watcher.intake.roster.look_around()
         house.watcher.intake.settle()
         house.watcher.intake.read(next(iter(house.watcher.intake.workers.values())))
         house.watcher.intake.store([])
@@ -201,14 +201,14 @@ def test_a_child_that_was_no_worker_is_none(house: House) -> None:
 
 def test_a_worker_whose_journal_is_found_in_time_is_no_start_failure(house: House) -> None:
     who, master = a_worker(), its_master(house)
-    house.watcher.intake.look_around()
+    house.watcher.intake.roster.look_around()
     # Its journal is made after the folder was looked through, and before the master is read.
     journal = house.journal(who)
     journal.begin("/killer")
     died(master, who, -9)
-    looked = house.watcher.intake.look_around
+    looked = house.watcher.intake.roster.look_around
     calls = iter([lambda: False])
-    house.watcher.intake.look_around = lambda: next(calls, looked)()  # type: ignore[method-assign]
+    house.watcher.intake.roster.look_around = lambda: next(calls, looked)()  # type: ignore[method-assign]
     house.drain()
     assert facts(house, "start_failure") == []
     assert house.row(incident).worker_id == house.row(worker, pid=who.pid).id

@@ -5,16 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from standfast.store.dialect import LONG_BYTES, LONG_TEXT
+from standfast.store.dialect import BIG_ID, LONG_BYTES, LONG_TEXT
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
-
-
-# SQLite numbers rows by itself only in a column of exactly this type.
-BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:

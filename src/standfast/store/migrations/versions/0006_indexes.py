@@ -5,15 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from standfast.store.dialect import LONG_BYTES
+from standfast.store.dialect import BIG_ID, LONG_BYTES
 
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
-
-# SQLite numbers rows by itself only in a column of exactly this type.
-BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _ORDINARY = ("id", "begun_ns", "duration_ns", "route_id", "worker_id", "seq", "status", "raw")
 _LINKS = ("route", "worker")
 _NEW: tuple[tuple[str, tuple[str, ...]], ...] = (

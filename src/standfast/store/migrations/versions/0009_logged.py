@@ -5,15 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from standfast.store.dialect import LONG_TEXT
+from standfast.store.dialect import BIG_ID, LONG_TEXT
 
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
-
-# SQLite numbers rows by itself only in a column of exactly this type.
-BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
