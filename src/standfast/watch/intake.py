@@ -38,6 +38,8 @@ BATCH_BYTES = 16 * 1024 * 1024
 #: How much is read at once, and of one worker before it is the next one's turn, in bytes.
 _READ_BYTES = 512 * 1024
 _TURN_BYTES = 8 * 1024 * 1024
+#: How many deaths are stored together: nobody else can write into the store meanwhile.
+_DEATHS = 100
 
 #: (requests stored, bytes of journal read, bytes there were at the start).
 Progress = Callable[[int, int, int], None]
@@ -131,7 +133,8 @@ class Intake:
                 if worker.dead:
                     finished.append(worker)
         if not one_by_one:
-            self.store(finished)
+            for at in range(0, max(len(finished), 1), _DEATHS):
+                self.store(finished[at : at + _DEATHS])
         return more or self._unsettled
 
     @property
@@ -233,8 +236,9 @@ class Intake:
             for worker in changed:
                 worker.stored()
         self._ask_about(unseen)
+        buried = {worker.source.worker_id for worker in finished}
         for worker in changed + finished:
-            worker.delete_read(self._warn, buried=worker in finished)
+            worker.delete_read(self._warn, buried=worker.source.worker_id in buried)
         for worker in finished:
             self.roster.forget(worker)
         self.requests += batch.closed

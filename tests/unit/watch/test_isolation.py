@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, event, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from standfast.journal.format import (
     BEGIN,
     BEGIN_FIXED,
     HEADER_LIMIT,
+    MIN_SEGMENT_SIZE,
     pack_header,
     unpack_header,
 )
 from standfast.store.tables import incident, ordinary_request, request, rollup, worker
+from standfast.watch import intake
 from standfast.watch.quarantine import SetAside, set_aside
 from standfast.watch.workers import Overtaken
 from tests.unit.watch.journals import House, Journal, dead, living
@@ -199,3 +202,21 @@ def test_a_folder_that_is_away_for_a_while_ends_no_watching(house: House) -> Non
     journal.request()
     house.drain()
     assert len(house.rows(ordinary_request)) == 2
+
+
+def test_very_many_deaths_at_once_let_others_write_into_the_store_between_them(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_DEATHS", 10)
+    for pid in range(35):
+        house.journal(dead(pid=5000 + pid), segment_size=MIN_SEGMENT_SIZE).begin("/killer")
+    stored: list[int] = [0]
+
+    @event.listens_for(house.engine, "commit")
+    def count(connection: Connection) -> None:
+        stored.append(connection.execute(select(func.count()).select_from(incident)).scalar_one())
+
+    house.drain()
+    assert stored[-1] == 35
+    assert max(after - before for before, after in itertools.pairwise(stored)) == 10
+    assert list(house.folder.rglob("*.journal")) == []
