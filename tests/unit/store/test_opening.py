@@ -13,6 +13,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from standfast.cli.main import main
 from standfast.errors import StandfastError
@@ -68,6 +69,36 @@ def test_every_migration_can_be_undone_and_done_again(tmp_path: Path) -> None:
         tables = set(inspect(engine).get_table_names()) - {"alembic_version"}
         assert tables == (set() if step == "downgrade" else set(metadata.tables))
     assert _difference(engine) == []
+
+
+def test_an_older_store_checks_outcomes_without_a_table_for_each_row(tmp_path: Path) -> None:
+    path, config = str(tmp_path / "store.db"), _config()
+    engine = open_store(path)
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0010")
+    assert _builds_a_table(engine)
+    engine.dispose()
+    engine = open_store(path)
+    assert not _builds_a_table(engine)
+    with pytest.raises(IntegrityError, match="ck_request_outcome"), writing(engine) as connection:
+        connection.execute(_REQUEST, {"outcome": "other"})
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+
+
+_REQUEST = text(
+    "INSERT INTO request (application_id, worker_id, seq, route_id, outcome, begun_ns, kind,"
+    " method, uri, client, forwarded_for, host, user_agent, thread, cut)"
+    " VALUES (1, 1, 1, 1, :outcome, 1, 'http', 'GET', '/', '', '', '', '', 1, 0)"
+)
+
+
+def _builds_a_table(engine: Engine) -> bool:
+    """Whether SQLite makes one to check a row of ``request``."""
+    with engine.connect() as connection:
+        steps = connection.execute(text(f"EXPLAIN {_REQUEST}"), {"outcome": "slow"})
+        return "OpenEphemeral" in {step.opcode for step in steps}
 
 
 def test_an_older_store_gets_its_hours_its_days_and_the_places_of_its_errors(
