@@ -27,7 +27,8 @@ from standfast.journal.reader import SegmentReader
 
 
 class Request(NamedTuple):
-    """One begin record, with the other records of the same worker and number."""
+    """One begin record, with the other records of the same worker and number; while it has no end
+    record, with what stands in its place for an answer."""
 
     worker: Header
     begin: Begin
@@ -71,6 +72,7 @@ def read(journal: Path) -> Recorded:
         with SegmentReader(str(path)) as reader:
             worker = reader.header
             assert worker is not None, path
+            answers = reader.answers()
             while records := reader.read():
                 for kind, flags, body in records:
                     if kind == BEGIN:
@@ -91,6 +93,12 @@ def read(journal: Path) -> Recorded:
                         dead = unpack_exit(body)
                         assert dead is not None, path
                         exits.append(dead)
+            for _, flags, body in answers:
+                end = unpack_end(body, flags)
+                assert end is not None, path
+                answered = requests.get((worker.pid, worker.start_ticks, end.seq))
+                if answered is not None and not answered.ends:
+                    answered.ends.append(end)
             assert (reader.damaged, reader.lost()) == (0, 0), path
     faults = {
         int(path.name.partition("-")[0]): path.read_text()

@@ -77,9 +77,10 @@ class AppendWriter:
         cpu_ns: int = UNKNOWN,
         error: bytes = b"",
         flags: int = 0,
+        background_ns: int = 0,
     ) -> None:
         """Appends an end record; ``status`` 0 means that the application gave none."""
-        fixed = END_FIXED.pack(seq, duration_ns, cpu_ns, sent, status)
+        fixed = END_FIXED.pack(seq, duration_ns, cpu_ns, sent, status, background_ns)
         self._append(pack_record(END, fixed + error, flags))
 
     def exit(self, pid: int, start_ticks: int, code: int, wall_ns: int, flags: int = 0) -> None:

@@ -1,8 +1,9 @@
 """The layout of a journal segment: little-endian, fixed, described in docs/journal-format.md.
 
-A segment is a header followed by records, each starting on a multiple of eight bytes::
+A segment is a header, places for answers, and records, each starting on a multiple of eight bytes::
 
     header  magic, version, size, checksum, lost | segment, pid, ... | texts
+    answers places of 32 bytes: duration, bytes sent, status, number of the request
     record  head (8 bytes) | body | zero bytes up to a multiple of eight
     head    size u16 (head and body) | type u8 | flags u8 | checksum u32
 
@@ -11,6 +12,9 @@ not from 0 but from ``flags << 8 | type``.
 
 Size, type and flags are written last, as one aligned store of four bytes: until then they are
 zero, and a reader that meets zeros there knows that nothing has been written yet.
+
+That a response is complete while the application's code runs on is of interest only as long as it
+does: where the request has a place of its own, it is noted there, for a tenth of a record's cost.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 MAGIC = b"SFJOURN\x01"
-VERSION = 1
+VERSION = 2
 
 #: Record types. Any other type with a sound checksum is passed over by a reader.
 BEGIN = 0xB1
@@ -40,7 +44,7 @@ WEBSOCKET = 0x02
 #: Flag of a begin record: the client asked for an event stream, which may go on for hours.
 EVENT_STREAM = 0x40
 #: Flags of an end record. The response is complete but the application's code still runs (a
-#: background task); another end record, without this flag, follows when it has returned.
+#: background task); another end record, without this flag, says all of it when it has returned.
 RUNNING = 0x04
 #: The application was torn out of the request by an exception that is no error (SystemExit,
 #: KeyboardInterrupt, GreenletExit); the last line of the error stack starts with its name.
@@ -74,6 +78,9 @@ SEGMENT_SEQS = 33
 #: of that thread, whoever takes it, says which request was running.
 SLOT_PREFIX = "standfast_request_"
 REQUEST_SLOTS = 4096
+#: How many of the slots have a place for an answer in a writer's segments. Beyond these, and where
+#: requests have no slots, the end of a response is a record of its own.
+ANSWER_PLACES = 128
 
 #: How a framework spells what varies in its patterns: ``<int:id>`` as Flask and Django do, or
 #: ``{id:int}`` as Starlette does.
@@ -86,13 +93,14 @@ UNKNOWN = 0xFFFF_FFFF_FFFF_FFFF
 
 HEAD = struct.Struct("<HHI")
 BEGIN_FIXED = struct.Struct("<QqqQ")
-END_FIXED = struct.Struct("<QQQQH")
+END_FIXED = struct.Struct("<QQQQHQ")
+ANSWER = struct.Struct("<QQQQ")
 EXIT_FIXED = struct.Struct("<qQIi")
 PROGRESS_FIXED = struct.Struct("<QQQ")
 SIGNAL_FIXED = struct.Struct("<qQIBBxxQ")
 OPTIONS_FIXED = struct.Struct("<q")
 PREAMBLE = struct.Struct("<8sHHIQ")
-IDENTITY = struct.Struct("<IIQqqQQ")
+IDENTITY = struct.Struct("<IIQqqQQQ")
 
 #: Where the header keeps the count of requests that could not be recorded.
 LOST_OFFSET = 16
@@ -105,7 +113,8 @@ class Header(NamedTuple):
 
     ``wall_ns`` and ``mono_ns`` are the wall clock and the monotonic clock, both in nanoseconds,
     read together when the segment was made. ``lost`` counts the requests that the worker could
-    not record, up to the moment of reading.
+    not record, up to the moment of reading. ``answers`` is the number of places for answers, which
+    follow at ``size``; behind them, at ``records_at``, come the records.
     """
 
     app: str
@@ -120,8 +129,13 @@ class Header(NamedTuple):
     capacity: int
     server: str
     revision: str
+    answers: int = 0
     size: int = 0
     lost: int = 0
+
+    @property
+    def records_at(self) -> int:
+        return self.size + self.answers * ANSWER.size
 
 
 class Begin(NamedTuple):
@@ -143,7 +157,8 @@ class Begin(NamedTuple):
 
 
 class End(NamedTuple):
-    """A request closed. ``None`` where a value is not known."""
+    """A request closed. ``None`` where a value is not known. ``duration_ns`` ends with the
+    response, and ``background_ns`` is what the application's code ran on after that."""
 
     seq: int
     duration_ns: int
@@ -156,6 +171,7 @@ class End(NamedTuple):
     aborted: bool = False
     cancelled: bool = False
     logged: bool = False
+    background_ns: int = 0
 
 
 class Progress(NamedTuple):
@@ -244,6 +260,7 @@ def pack_header(header: Header) -> bytes:
         header.mono_ns,
         header.pid_namespace,
         header.capacity,
+        header.answers,
     ) + texts.encode("utf-8", "replace")
     body += bytes(-(IDENTITY_OFFSET + len(body)) & 7)
     size = IDENTITY_OFFSET + len(body)
@@ -262,7 +279,9 @@ def unpack_header(data: bytes) -> Header | None:
     body = data[IDENTITY_OFFSET:size]
     if zlib.adler32(body) != checksum:
         return None
-    segment, pid, ticks, wall, mono, namespace, capacity = IDENTITY.unpack_from(body)
+    segment, pid, ticks, wall, mono, namespace, capacity, answers = IDENTITY.unpack_from(body)
+    if answers > REQUEST_SLOTS:
+        return None
     texts = _decode(body[IDENTITY.size :]).split("\0")
     boot_id, host, app, server, revision = (texts + [""] * 5)[:5]
     return Header(
@@ -278,6 +297,7 @@ def unpack_header(data: bytes) -> Header | None:
         capacity=capacity,
         server=server,
         revision=revision,
+        answers=answers,
         size=size,
         lost=lost,
     )
@@ -343,7 +363,7 @@ def unpack_end(body: bytes, flags: int) -> End | None:
     """The end record in ``body``, or None where it is too short to be one."""
     if len(body) < END_FIXED.size:
         return None
-    seq, duration, cpu, sent, status = END_FIXED.unpack_from(body)
+    seq, duration, cpu, sent, status, background = END_FIXED.unpack_from(body)
     return End(
         seq,
         duration,
@@ -356,6 +376,7 @@ def unpack_end(body: bytes, flags: int) -> End | None:
         bool(flags & ABORTED),
         bool(flags & CANCELLED),
         bool(flags & LOGGED),
+        background,
     )
 
 

@@ -69,7 +69,7 @@ def _walk(path: str, opened: set[int], *, only_ends: bool = False) -> Inspection
     header = unpack_header(data)
     if header is None:
         return None
-    at = header.size
+    at = header.records_at
     start, end_of, begins, ends = _START.unpack_from, _END.unpack_from, opened.add, opened.discard
     while True:
         last = len(data) - _END.size
@@ -83,7 +83,7 @@ def _walk(path: str, opened: set[int], *, only_ends: bool = False) -> Inspection
             elif kind == END:
                 if not flags & RUNNING:
                     # Text behind the fixed part is an error.
-                    failed = flags & ABORTED or size > _END.size or end_of(data, at)[-1] >= 500
+                    failed = flags & ABORTED or size > _END.size or end_of(data, at)[-2] >= 500
                     if failed and not only_ends and not flags & CANCELLED:
                         return None
                     ends(seq)

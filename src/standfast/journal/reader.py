@@ -14,8 +14,10 @@ from types import TracebackType
 from typing import Optional
 
 from .format import (
+    ANSWER,
     BEGIN,
     END,
+    END_FIXED,
     EXIT,
     HEAD,
     HEADER_LIMIT,
@@ -24,8 +26,10 @@ from .format import (
     RECORD_LIMIT,
     ROLL,
     ROUTE,
+    RUNNING,
     SEGMENT_LIMIT,
     SIGNAL,
+    UNKNOWN,
     Header,
     unpack_header,
 )
@@ -64,7 +68,7 @@ class SegmentReader:
             raise OSError(22, "not a regular file", path)
         self.owner = status.st_uid
         self.header: Optional[Header] = unpack_header(os.pread(self._fd, HEADER_LIMIT, 0))
-        self.offset = max(offset, self.header.size) if self.header else 0
+        self.offset = max(offset, self.header.records_at) if self.header else 0
         self.ended = False
         self.damaged = 0
         self.damaged_bytes = 0
@@ -89,6 +93,24 @@ class SegmentReader:
     def lost(self) -> int:
         """How many requests the worker could not record, by now."""
         return int.from_bytes(os.pread(self._fd, 8, LOST_OFFSET), "little")
+
+    def answers(self) -> list[Record]:
+        """What the places for answers say, each as an end record with the flag RUNNING.
+
+        It may be of a request that has an end record by now. Ask before ``read``: then a request
+        whose end is not found by that was open when it was asked.
+        """
+        if self.header is None or not self.header.answers:
+            return []
+        size = self.header.answers * ANSWER.size
+        first = os.pread(self._fd, size, self.header.size)
+        if not first.strip(b"\0"):
+            return []
+        # The writer may be at work in a place: what two readings agree on is whole.
+        again = os.pread(self._fd, len(first), self.header.size)
+        size = min(len(first), len(again)) // ANSWER.size * ANSWER.size
+        both = zip(ANSWER.iter_unpack(first[:size]), ANSWER.iter_unpack(again[:size]))
+        return [_answer(*one) for one, other in both if one == other and one[-1]]
 
     def read(self, limit: int = 1024 * 1024, *, final: bool = False) -> list[Record]:
         """The records of about the next ``limit`` bytes; an empty list when there are none yet.
@@ -186,3 +208,8 @@ class SegmentReader:
             self._in_damage = True
             self._zeros = 0
         self._zeros += size - damaged
+
+
+def _answer(duration_ns: int, sent: int, status: int, seq: int) -> Record:
+    fixed = END_FIXED.pack(seq, duration_ns, UNKNOWN, sent, min(status, 0xFFFF), 0)
+    return END, RUNNING, fixed

@@ -15,6 +15,8 @@ from typing import Any, Optional
 
 from . import files
 from .format import (
+    ANSWER,
+    ANSWER_PLACES,
     BEGIN,
     BEGIN_FIXED,
     END,
@@ -58,11 +60,17 @@ BEGIN_KIND = BEGIN << 16
 END_KIND = END << 16
 #: What a begin record has beside its texts.
 _BEGIN_SIZE = HEAD.size + BEGIN_FIXED.size
-_LAST_SLOT = REQUEST_SLOTS - 1
+LAST_SLOT = REQUEST_SLOTS - 1
 _checksum = zlib.adler32
 _pack_begin = BEGIN_FIXED.pack
-#: The fixed part of an end record, from its number, duration, CPU time, bytes sent and status.
+#: The fixed part of an end record: number, duration of the response, CPU time, bytes sent, status,
+#: and the time that the application's code ran on.
 pack_end = END_FIXED.pack
+#: An answer, into ``Writer.answers`` at the slot's number shifted to the left by ANSWER_SHIFT:
+#: duration, bytes sent, status and number of the request. The number is stored last and all at
+#: once: until then the place says nothing.
+pack_answer = ANSWER.pack_into
+ANSWER_SHIFT = ANSWER.size.bit_length() - 1
 
 
 def _guard(size: int) -> Any:
@@ -84,13 +92,14 @@ class Writer:
 
     No method raises for a body that fits a record: where the disk refuses, the request goes
     unrecorded and is counted, in the header of the last segment as soon as there is one.
-    ``error`` says why, until writing goes well again.
+    ``error`` says why, until writing goes well again. ``answers`` are the places for answers in the
+    present segment (see ``pack_answer``); a request that lacks one has an end record for it.
     """
 
     __slots__ = (
         "_baton", "_begin_limit", "_folder", "_give", "_guard", "_identity", "_limit", "_map",
         "_patience", "_populated", "_position", "_retry_at", "_room", "_segment", "_segment_size",
-        "_seq", "_take", "_words", "error", "lost", "uid",
+        "_seq", "_take", "_words", "answers", "error", "lost", "uid",
     )  # fmt: skip
 
     def __init__(
@@ -126,6 +135,7 @@ class Writer:
         self._map: Any = None  # mmap.mmap, once there is a segment
         self._guard: Any = None
         self._words: Any = None  # the same bytes as a memoryview of 32-bit words
+        self.answers: Any = None
         self.uid = files.uid_of(identity)
         # The same process may have run another program before (execve(2) changes neither its
         # pid nor its start): segments and requests are counted on from there.
@@ -176,13 +186,13 @@ class Writer:
                 if not self._make_room(size, _END_ROOM):
                     return 0
                 at = self._position
-            seq = self._seq + 1 if slot < 0 else (self._seq | _LAST_SLOT) + 1 + slot
+            seq = self._seq + 1 if slot < 0 else (self._seq | LAST_SLOT) + 1 + slot
             body = _pack_begin(seq, wall_ns, mono_ns, thread) + fields
             self._map[at + 8 : at + size] = body
             word = at >> 2
             words = self._words
-            words[word + 1] = _checksum(body, kind | 1)
-            words[word] = kind | size
+            words[word + 1] = _checksum(body, kind + 1)
+            words[word] = kind + size
             self._position = at + size + 7 & -8
             self._seq = seq
             return seq
@@ -210,8 +220,8 @@ class Writer:
             self._map[at + 8 : at + size] = body
             word = at >> 2
             words = self._words
-            words[word + 1] = _checksum(body, kind | 1)
-            words[word] = kind | size
+            words[word + 1] = _checksum(body, kind + 1)
+            words[word] = kind + size
             self._position = at + size + 7 & -8
         finally:
             give(None)
@@ -238,9 +248,11 @@ class Writer:
         cpu_ns: int = UNKNOWN,
         error: bytes = b"",
         kind: int = END_KIND,
+        background_ns: int = 0,
     ) -> None:
         """Writes an end record; ``status`` 0 means that the application gave none."""
-        self.append(kind, pack_end(seq, duration_ns, cpu_ns, sent, status) + error)
+        fixed = pack_end(seq, duration_ns, cpu_ns, sent, status, background_ns)
+        self.append(kind, fixed + error)
 
     def exit(self, pid: int, start_ticks: int, code: int, wall_ns: int, flags: int = 0) -> None:
         """Writes how a child of this process died: ``code`` from 0 up, or minus the signal."""
@@ -329,11 +341,15 @@ class Writer:
                 wall_ns=time.time_ns(),
                 mono_ns=mono_ns,
                 capacity=self._segment_size,
+                answers=ANSWER_PLACES,
             )
         )
+        # What the places say goes on: the newest segment has all that is of interest. An answer
+        # that another thread stores from here on may be missed, the end record that follows not.
+        answers = bytes(ANSWER_PLACES * ANSWER.size if self.answers is None else self.answers)
         name = files.segment_name(self.uid, self._segment + 1)
         try:
-            fd = files.create(self._folder, name, head, self._segment_size)
+            fd = files.create(self._folder, name, head + answers, self._segment_size)
         except FileExistsError:
             # Of a roll that an exception of a signal handler broke off: the next try has another.
             self._segment += 1
@@ -355,7 +371,8 @@ class Writer:
         self._words = memoryview(mapped).cast("I")
         self._words[LOST_OFFSET >> 2] = self.lost & 0xFFFF_FFFF
         self._segment += 1
-        self._position = len(head)
+        self.answers = memoryview(mapped)[len(head) : len(head) + len(answers)]
+        self._position = len(head) + len(answers)
         self._populated = 0
         self._populate()
 
@@ -373,7 +390,8 @@ class Writer:
     def _let_go(self) -> None:
         if self._words is not None:
             self._words.release()
-            self._words = None
+            self.answers.release()
+            self._words = self.answers = None
         if self._map is not None:
             self._map.close()
             self._map = self._guard = None

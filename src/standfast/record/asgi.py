@@ -8,14 +8,13 @@ from collections.abc import Awaitable, Coroutine
 from time import monotonic_ns, time_ns
 from typing import Any, Callable, Optional
 from urllib.parse import quote
-from weakref import ref
 
-from ..journal.format import EVENT_STREAM, UNKNOWN, WEBSOCKET
-from ..journal.writer import BEGIN_KIND
+from ..journal.format import ANSWER_PLACES, EVENT_STREAM, UNKNOWN, WEBSOCKET
+from ..journal.writer import ANSWER_SHIFT, BEGIN_KIND, pack_answer
 from .channel import Channel, channel_for
-from .errors import current, is_of_a_signal, safely
-from .mask import SHORT, ZEROS, has_long_part, may_have_key
-from .request import RUNNING_KIND, Request
+from .errors import current, is_of_a_signal, running, safely
+from .mask import ZEROS
+from .request import Request
 from .slots import Place, Slots
 from .threads import get_ident
 from .words import joined_values, kept_headers, scope_texts
@@ -28,13 +27,14 @@ _IS_COROUTINE = getattr(coroutines, "_is_coroutine", True)
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _set_current = current.set
-#: The headers that are looked at.
-_WANTED = frozenset((b"host", b"x-forwarded-for", b"user-agent", b"accept"))
+#: The headers that are looked at, and what stands for each that is not there.
+_WANTED = (b"host", b"x-forwarded-for", b"user-agent", b"accept")
+_MISSING = (b"",) * len(_WANTED)
 #: The flag of a begin record by what the client accepts, for values seen lately.
 _accepted: dict[bytes, int] = {}
 _MOST_ACCEPTED = 256
-#: As numbers: to look for these is a third of the work.
-_SLASH, _AT = b"/@"
+#: As a number: to look for that is a third of the work.
+_AT = ord("@")
 _EVENT_STREAM = EVENT_STREAM << 24
 #: What is recorded, by the scope's type.
 _KINDS = {"http": BEGIN_KIND, "websocket": BEGIN_KIND | WEBSOCKET << 24}
@@ -42,6 +42,9 @@ _KINDS = {"http": BEGIN_KIND, "websocket": BEGIN_KIND | WEBSOCKET << 24}
 
 class Recorder:
     """An ASGI application that records each request of ``app`` and changes nothing else."""
+
+    # Found at once by every request, and the dictionary has what is said below.
+    __slots__ = ("__dict__", "__weakref__", "app", "channel")
 
     def __init__(
         self, app: Any, *, name: Optional[str] = None, journal: Optional[str] = None
@@ -65,6 +68,7 @@ class Recorder:
                     place = _free.pop()
                 except IndexError:
                     place = _slots.make()
+                    running.extend([None] * (place[0] + 1 - len(running)))
                 served: Coroutine[Any, Any, Any] = place[1](self, scope, receive, send, kind, place)
                 return served
         except BaseException as error:  # whatever is wrong with our record, the request is served
@@ -84,18 +88,19 @@ async def _serve(
         result = await app(scope, receive, request.send)
     except BaseException as error:
         request.fail(error)
-        _release(place)
+        running[place[0]] = None
+        place[2](place)
         raise
     if recorder.channel.patterns is not None:
         safely(recorder.channel.patterns.see_scope, scope)
     request.end()
-    _release(place)
+    running[place[0]] = None
+    place[2](place)
     return result
 
 
 _slots = Slots(_serve)
 _free = _slots.free
-_release = _free.append
 
 
 def _begun(channel: Channel, scope: dict[str, Any], send: Send, kind: int, slot: int) -> _Request:
@@ -103,8 +108,10 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, kind: int, slot:
     request = _Request()
     request.channel = channel
     request.server_send = send
+    request.slot = slot
     request.errors = None
     request.seq = request.code = request.sent = request.report_at = 0
+    request.answered_ns = request.begun_ns = 0
     try:
         scope[KEY] = True
         headers: Any = ()
@@ -112,53 +119,25 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, kind: int, slot:
             headers = scope["headers"]
             if type(headers) is not list:
                 headers = kept_headers(scope)
-            host = forwarded_for = user_agent = accept = b""
-            is_repeated = False
-            for name, value in headers:
-                if name in _WANTED:
-                    if name == b"accept":
-                        accept = value
-                    elif name == b"user-agent":
-                        user_agent = value
-                    elif name == b"host":
-                        host = value
-                    else:
-                        if forwarded_for:
-                            is_repeated = True
-                        forwarded_for = value
+            found = dict(headers)
+            host, forwarded_for, user_agent, accept = map(found.get, _WANTED, _MISSING)
+            if len(found) != len(headers):
+                forwarded_for = joined_values(headers, b"x-forwarded-for")
             uri = scope.get("raw_path") or quote(scope["path"], errors="replace").encode()
-            is_odd = uri[0] != _SLASH or (
-                len(uri) > SHORT
-                and has_long_part(path := uri.decode("latin-1"))
-                and may_have_key(path)
-            )
             query = scope.get("query_string")
             if query:
                 uri += b"?" + query
-                is_odd = is_odd or (
-                    query.translate(ZEROS) not in channel.clean
-                    and not channel.is_clean(query.decode("latin-1"))
-                )
-            if is_odd:
-                masked = channel.masker.uri(uri.decode("latin-1"))
-                uri = masked.encode("latin-1", "backslashreplace")
-            if is_repeated:
-                forwarded_for = joined_values(headers, b"x-forwarded-for")
+            if uri.translate(ZEROS) not in channel.clean:
+                text = uri.decode("latin-1")
+                if not channel.is_clean(text):
+                    uri = channel.masker.uri(text).encode("latin-1", "backslashreplace")
             try:
                 kind |= _accepted[accept]
             except (KeyError, TypeError):
                 kind |= _flag_of(accept)
             client = scope.get("client")
-            fields = b"\0".join(
-                (
-                    client[0].encode() if client else b"",
-                    scope.get("method", "GET").encode(),
-                    uri,
-                    host,
-                    forwarded_for,
-                    user_agent,
-                )
-            )
+            text = f"{client[0] if client else ''}\0{scope.get('method', 'GET')}"
+            fields = b"\0".join((text.encode(), uri, host, forwarded_for, user_agent))
             if _AT in fields:
                 text = channel.masker.addressed(fields.decode("latin-1"))
                 fields = text.encode("latin-1", "backslashreplace")
@@ -168,10 +147,12 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, kind: int, slot:
             fields = scope_texts(scope, headers, channel.masker)
         if len(fields) > channel.plain_up_to:
             fields, kind = channel.bounded(fields, kind)
-        _set_current(ref(request))
         if channel.cpu_time:
             request.turn = channel.cpu.begin()
+            request.slot = ANSWER_PLACES  # a place for an answer has no room for it
         request.begun_ns = begun = monotonic_ns()
+        running[slot] = request
+        _set_current(begun)
         wall = time_ns()
         thread = get_ident()
         writer = channel.writer
@@ -189,8 +170,9 @@ def _begun(channel: Channel, scope: dict[str, Any], send: Send, kind: int, slot:
 class _Request(Request):
     """One request or WebSocket on its way."""
 
-    __slots__ = ("__weakref__", "server_send")
+    __slots__ = ("server_send", "slot")
 
+    slot: int
     server_send: Send
 
     def send(self, message: dict[str, Any]) -> Awaitable[None]:
@@ -206,7 +188,15 @@ class _Request(Request):
                     else:
                         self.count(body)
                     # The response is complete: what runs on after this is background work.
-                    self.end(RUNNING_KIND)
+                    seq, slot = self.seq, self.slot
+                    if seq and slot < ANSWER_PLACES and not self.answered_ns and not self.errors:
+                        # As in answer: another call would be a tenth of the whole.
+                        self.answered_ns = answered = monotonic_ns() - self.begun_ns
+                        answers = self.channel.writer.answers
+                        place = slot << ANSWER_SHIFT
+                        pack_answer(answers, place, answered, self.sent, self.code, seq)
+                    else:
+                        self.answer(slot)
             elif kind == "http.response.start":
                 status = message["status"]
                 self.code = status if type(status) is int and 0 < status < 1000 else code_of(status)
@@ -235,7 +225,7 @@ class _Request(Request):
             # The server sends a file by itself, without Python's help.
             self.sent = UNKNOWN
             if not message.get("more_body"):
-                self.end(RUNNING_KIND)
+                self.answer(self.slot)
 
 
 def _flag_of(accept: bytes) -> int:

@@ -30,6 +30,9 @@ class Opening:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
+    #: It has no places for answers.
+    answers: Any = None
+
     def begin(
         self, fields: bytes, wall_ns: int, mono_ns: int, thread: int, kind: int, slot: int = -1
     ) -> int:
@@ -56,7 +59,7 @@ class Channel:
 
     The path of a request uses ``writer``, ``cpu_time``, ``plain_up_to`` (the texts of a begin
     record of up to so many bytes are taken as they are), ``clean`` and ``is_clean`` (whether a
-    query can hold no secret, see ``Masker``).
+    URI can hold no secret, see ``Masker``).
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -255,6 +258,7 @@ def channel_for(app: Optional[str] = None, journal: Optional[str] = None) -> Cha
 
 
 def _renew_all() -> None:
+    errors.running[:] = [None] * len(errors.running)
     for channel in _channels.values():
         channel.renew()
 

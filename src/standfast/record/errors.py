@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from functools import partial
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, Callable, Optional
-from weakref import WeakValueDictionary, ref
+from weakref import WeakValueDictionary
 
 from ..journal.format import ABORTED, CANCELLED, CUT_MARK, ERROR_LIMIT
 
@@ -30,8 +30,10 @@ _CANCELLATIONS = ("CancelledError", "Cancelled", "GeneratorExit")
 class Noted:
     """What a request collects while it is in flight."""
 
-    __slots__ = ("errors", "seq")
+    __slots__ = ("begun_ns", "errors", "seq")
 
+    #: When it began, by the monotonic clock.
+    begun_ns: int
     errors: Optional[list[str]]
     #: The request's number; 0 when it is not recorded, or no longer.
     seq: int
@@ -47,11 +49,13 @@ class Noted:
             self.errors[-1] = f"{CUT_MARK} more errors {CUT_MARK}\n{text}"
 
 
-#: The request that the running task serves. Setting it costs more than a thread that serves one
-#: request at a time should pay: there the request is found on the stack, when it is needed. It is
-#: held weakly: a task that was started by a request keeps the context, for ever it may be, and with
-#: the request it would keep what the server has of it.
-current: ContextVar[Optional[ref[Noted]]] = ContextVar("standfast_request", default=None)
+#: When the request began that the running task serves, by the monotonic clock. Setting it
+#: costs more than a thread that serves one request at a time should pay: there the request is found
+#: on the stack, when it is needed. A task that was started by a request keeps the context, for ever
+#: it may be: a number keeps nothing else alive.
+current: ContextVar[int] = ContextVar("standfast_request", default=0)
+#: The requests in flight that are found so, each at its slot.
+running: list[Optional[Noted]] = []
 
 #: The functions that call the application, each with the name of its variable for the request.
 calling: dict[CodeType, str] = {}
@@ -60,8 +64,8 @@ _DEEPEST = 1000
 
 def serving() -> Optional[Noted]:
     """The request that the calling code serves, or None."""
-    held = current.get()
-    request = held() if held is not None else None
+    begun_ns = current.get()
+    request = next((one for one in running if one and one.begun_ns == begun_ns), None)
     if request is not None and request.seq:
         return request
     frame: Optional[FrameType] = sys._getframe(1)

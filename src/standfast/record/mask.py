@@ -66,9 +66,9 @@ _JWT = re.compile(r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w.-]*")
 _ENCODINGS = 4
 _REMEMBERED = 1024
 _LONGEST_REMEMBERED = 64
-_LONGEST_QUERY = 128
-#: Makes every digit a zero. No built-in name has a digit, so of two queries that differ in digits
-#: alone, either both hold a secret or neither does.
+_LONGEST_CLEAN = 160
+#: Makes every digit a zero. No built-in name has a digit, and which digits a key in a path has is
+#: of no interest: of two URIs that differ in digits alone, either both hold a secret or neither.
 ZEROS = bytes.maketrans(b"123456789", b"000000000")
 
 
@@ -82,13 +82,25 @@ class Masker:
         # Names of parameters as they were sent, seen lately and not secret: most requests have
         # only such, whatever their values.
         self._harmless: set[str] = set()
-        #: Queries with zeros for digits, seen lately and clean: many differ in numbers alone.
+        #: URIs with zeros for digits, seen lately and clean: many differ in numbers alone.
         self.clean: set[bytes] = set()
         self._digits_matter = any(map(str.isdigit, "".join(own)))
 
-    def is_clean(self, query: str) -> bool:
-        """Whether the query can hold no secret, so that there is nothing to mask. Asked only
+    def is_clean(self, uri: str) -> bool:
+        """Whether the URI can hold no secret, so that there is nothing to mask in it. Asked only
         where it is not in ``clean`` with ``ZEROS`` for its digits; it may be there from now on."""
+        path, _, query = uri.partition("?")
+        if path[:1] != "/" or (len(path) > SHORT and has_long_part(path) and may_have_key(path)):
+            return False
+        if query and not self._is_clean_query(query):
+            return False
+        if len(uri) <= _LONGEST_CLEAN and not self._digits_matter and uri.isascii():
+            if len(self.clean) >= _REMEMBERED:
+                self.clean.clear()
+            self.clean.add(uri.encode().translate(ZEROS))
+        return True
+
+    def _is_clean_query(self, query: str) -> bool:
         harmless = self._harmless
         for parameter in query.split("&"):
             # Up to the last "=": where there are two, this is no harmless name.
@@ -97,13 +109,7 @@ class Masker:
                 return False
         if ";" in query or "?" in query or '"' in query:
             return False
-        if "%" in query:
-            return _NESTED.search(query) is None
-        if len(query) <= _LONGEST_QUERY and not self._digits_matter and query.isascii():
-            if len(self.clean) >= _REMEMBERED:
-                self.clean.clear()
-            self.clean.add(query.encode().translate(ZEROS))
-        return True
+        return "%" not in query or _NESTED.search(query) is None
 
     def uri(self, uri: str) -> str:
         """``uri`` masked: the values of secret parameters, a user and password, and keys that are

@@ -5,13 +5,21 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import Any, Optional
 
-from ..journal.format import ABORTED, LOGGED, PROGRESS, PROGRESS_FIXED, RUNNING, UNKNOWN
-from ..journal.writer import END_KIND, pack_end
+from ..journal.format import (
+    ABORTED,
+    ANSWER_PLACES,
+    LOGGED,
+    PROGRESS,
+    PROGRESS_FIXED,
+    RUNNING,
+    UNKNOWN,
+)
+from ..journal.writer import ANSWER_SHIFT, END_KIND, pack_answer, pack_end
 from .channel import Channel
 from .errors import Noted, end_flags, hide_own_frames, is_of_a_signal, safely, stack_of
 from .threads import Turn
 
-RUNNING_KIND = END_KIND | RUNNING << 24
+_RUNNING_KIND = END_KIND | RUNNING << 24
 #: How often a response that is streamed is reported at most, and from what age on.
 PROGRESS_EVERY_NS = 5_000_000_000
 PROGRESS_FROM_NS = 1_000_000_000
@@ -22,9 +30,11 @@ class Request(Noted):
     """``report_at`` is when the request's progress is written next, by the monotonic clock, 0 where
     it is not streamed."""
 
-    __slots__ = ("begun_ns", "channel", "code", "report_at", "sent", "turn")
+    __slots__ = ("answered_ns", "channel", "code", "report_at", "sent", "turn")
 
-    begun_ns: int
+    #: How long it took until the response was complete, 0 as long as it is not, or where all of the
+    #: application's code was done by then.
+    answered_ns: int
     channel: Channel
     #: The status of the response, 0 as long as there is none.
     code: int
@@ -59,20 +69,39 @@ class Request(Noted):
             self.end(END_KIND | flags << 24, raised=True)
         safely(hide_own_frames, error)
 
+    def answer(self, slot: int) -> None:
+        """Notes that the response is complete: what runs on after this is background work. In the
+        place of its ``slot``, where that has one, and else in a record."""
+        seq = self.seq
+        if not seq or self.answered_ns:
+            return
+        self.answered_ns = answered = monotonic_ns() - self.begun_ns
+        channel = self.channel
+        if 0 <= slot < ANSWER_PLACES and self.errors is None and not channel.cpu_time:
+            answers = channel.writer.answers
+            pack_answer(answers, slot << ANSWER_SHIFT, answered, self.sent, self.code, seq)
+        else:
+            cpu = channel.cpu.used(self.turn, False) if channel.cpu_time else UNKNOWN
+            body = pack_end(seq, answered, cpu, self.sent, self.code, 0)
+            kind = _RUNNING_KIND
+            if self.errors:
+                error, kind = channel.error(self.errors, kind | LOGGED << 24)
+                body += error
+            channel.writer.append(kind, body)
+
     def end(self, kind: int = END_KIND, raised: bool = False) -> None:
-        """Writes an end record of that kind and, but for ``RUNNING_KIND``, closes the record with
-        it; then a second call does nothing. ``raised`` says that an exception escaped, and that
-        what is noted is not only what was logged."""
+        """Closes the record with an end record of that kind; a second call does nothing. ``raised``
+        says that an exception escaped, and that what is noted is not only what was logged."""
         seq = self.seq
         if not seq:
             return
-        if kind != RUNNING_KIND:
-            self.seq = 0
+        self.seq = 0
         try:
             channel = self.channel
-            duration = monotonic_ns() - self.begun_ns
-            cpu = channel.cpu.used(self.turn, not self.seq) if channel.cpu_time else UNKNOWN
-            body = pack_end(seq, duration, cpu, self.sent, self.code)
+            ran = monotonic_ns() - self.begun_ns
+            duration = self.answered_ns or ran
+            cpu = channel.cpu.used(self.turn, True) if channel.cpu_time else UNKNOWN
+            body = pack_end(seq, duration, cpu, self.sent, self.code, ran - duration)
             if self.errors:
                 error, kind = channel.error(self.errors, kind if raised else kind | LOGGED << 24)
                 body += error

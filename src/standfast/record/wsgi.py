@@ -11,8 +11,8 @@ from ..journal.format import EVENT_STREAM, UNKNOWN, WEBSOCKET
 from ..journal.writer import BEGIN_KIND
 from .channel import channel_for
 from .errors import calling, hide_own_frames, is_of_a_signal, safely
-from .mask import SHORT, ZEROS, has_long_part, may_have_key
-from .request import RUNNING_KIND, Request, sum_of
+from .mask import ZEROS
+from .request import Request, sum_of
 from .slots import Place, Slots, call
 from .threads import get_ident
 from .words import environ_texts, uri_of
@@ -57,7 +57,7 @@ class Recorder:
         request.channel = channel
         request.server_start = start_response
         request.errors = None
-        request.code = request.sent = request.seq = request.report_at = 0
+        request.code = request.sent = request.seq = request.report_at = request.answered_ns = 0
         kind = BEGIN_KIND
         try:
             try:
@@ -65,16 +65,7 @@ class Recorder:
                 get: Callable[..., Any] = environ.get
                 uri = get("RAW_URI") or get("REQUEST_URI") or uri_of(environ, start_response)
                 # Not QUERY_STRING: a server in front may have rewritten that, and not the URI.
-                path, _, query = uri.partition("?")
-                if (
-                    (
-                        query
-                        and query.encode().translate(ZEROS) not in channel.clean
-                        and not channel.is_clean(query)
-                    )
-                    or path[:1] != "/"
-                    or (len(path) > SHORT and has_long_part(path) and may_have_key(path))
-                ):
+                if uri.encode().translate(ZEROS) not in channel.clean and not channel.is_clean(uri):
                     uri = channel.masker.uri(uri)
                 if "text/event-stream" in get("HTTP_ACCEPT", ""):
                     kind |= _EVENT_STREAM
@@ -216,10 +207,10 @@ class _SharedRequest(_Request):
             self._place: Place = _slots.free.pop()
         except IndexError:
             self._place = _slots.make()
-        self.slot, self.call = self._place
+        self.slot, self.call, _ = self._place
 
     def __del__(self) -> None:
-        _slots.free.append(self._place)
+        self._place[2](self._place)
 
 
 _slots = Slots(call)
@@ -260,7 +251,7 @@ class _Body:
             # The response is complete: what runs on after this is in the application's close().
             if not self._is_complete:
                 self._is_complete = True
-                request.end(RUNNING_KIND)
+                safely(request.answer, request.slot)
             raise
         except BaseException as error:
             request.fail(error)

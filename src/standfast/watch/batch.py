@@ -1,8 +1,8 @@
 """From records to rows: what is read between two commits.
 
 The loop of ``Batch.take`` is where the watcher's time goes. It handles the ordinary request, one
-plain begin and one plain end (or two: the response and the return of the application's code), and
-leaves everything else to slower methods.
+plain begin and one plain end, and leaves everything else to slower methods. An end before the last
+one, that the response is complete, counts only while the last one is not there.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ class Batch:
         samples = self.rollups.samples
         append = self._ordinary.append
         begun_ns = ended_ns = 0
-        #: The first ends of ordinary requests that get another, with their bodies.
-        answered: dict[int, tuple[int, int, int, bytes]] = {}
+        #: Of requests whose code runs on, the bodies of the ends that say so.
+        answered: dict[int, bytes] = {}
         for kind, flags, body in records:
             if kind == BEGIN:
                 if len(body) < _BEGIN_SIZE:
@@ -107,36 +107,31 @@ class Batch:
                 opened[seq] = (begun_ns, flags, body)
             elif kind == END:
                 size = len(body)
-                if flags & ~RUNNING or size < _END_SIZE:
-                    self._close_both(source, answered, flags, body)
+                if flags == RUNNING:
+                    # Nearly always one of the next records says all of it.
+                    answered[int.from_bytes(body[:8], "little")] = body
+                    continue
+                if answered:
+                    answered.pop(int.from_bytes(body[:8], "little"), None)
+                if flags or size < _END_SIZE:
+                    self._close(source, flags, body)
                     continue
                 end = _unpack_end(body)
-                seq, duration_ns, cpu_ns, sent, status = end
+                seq, duration_ns, _, _, status, background_ns = end
                 begin = opened.get(seq)
                 if begin is None or begin[1]:
-                    self._close_both(source, answered, flags, body)
+                    self._close(source, flags, body)
                     continue
                 if size != _END_SIZE or duration_ns >= slow_ns or status >= 500:
-                    if flags or seq in answered or duration_ns > DURATION_NS:
-                        self._close_both(source, answered, flags, body)
+                    if background_ns or duration_ns > DURATION_NS:
+                        self._close(source, flags, body)
                         continue
                     wall_ns, _, begin_body = opened.pop(seq)
                     ended_ns = wall_ns + duration_ns
                     self._keep(end, *plain_row(source, wall_ns, begin_body, end, body[_END_SIZE:]))
                     continue
-                if flags and seq not in answered:
-                    # Nearly always one of the next records closes it.
-                    answered[seq] = (duration_ns, sent, status, body)
-                    continue
                 wall_ns, _, begin_body = begin
                 ended_ns = wall_ns + duration_ns
-                if seq in answered:
-                    duration_ns, sent_before, status_before, _ = answered[seq]
-                    if flags or sent != sent_before or status != status_before:
-                        self._close_both(source, answered, flags, body)
-                        continue
-                    del answered[seq]
-                    end = (seq, duration_ns, cpu_ns, sent, status)
                 del opened[seq]
                 raw = begin_body[_BEGIN_SIZE:]
                 path = path_of(raw)
@@ -150,9 +145,23 @@ class Batch:
                 append(row)
             else:
                 self.messages.hear(source, kind, flags, body)
-        for *_, body in answered.values():
+        for body in answered.values():
             self._close(source, RUNNING, body)
         source.last_seen_ns = max(source.last_seen_ns, clock_ns(begun_ns), clock_ns(ended_ns))
+
+    def answer(self, source: Source, answers: Iterable[Record]) -> bool:
+        """Takes in responses that are complete while the application's code may run on, as
+        ``SegmentReader.answers`` gives them; whether there is one that it did not know of. All
+        records that were written before have been taken."""
+        self._sources[source.worker_id] = source
+        known, source.answered = source.answered, {_unpack_end(body)[0] for _, _, body in answers}
+        news = source.answered - known
+        for _, flags, body in answers:
+            seq = _unpack_end(body)[0]
+            # Of all others the end is there already.
+            if seq in news and (seq in source.open or source.kept_open):
+                self._close(source, flags, body)
+        return bool(news)
 
     def _keep(self, end: Sample, names: tuple[str, ...], row: tuple[Any, ...]) -> None:
         """Takes in a row of ``plain_row``."""
@@ -192,18 +201,6 @@ class Batch:
         insert_many(connection, ordinary_request, _ORDINARY, self._ordinary)
         self.closed += len(self._ordinary)
 
-    def _close_both(
-        self,
-        source: Source,
-        answered: dict[int, tuple[int, int, int, bytes]],
-        flags: int,
-        body: bytes,
-    ) -> None:
-        """Closes any request, after the end that came before."""
-        before = answered.pop(int.from_bytes(body[:8], "little"), None)
-        if before is not None:
-            self._close(source, RUNNING, before[-1])
-        self._close(source, flags, body)
 
     def _close(self, source: Source, flags: int, body: bytes) -> None:
         """Closes any request; those of an earlier batch when this one is stored."""

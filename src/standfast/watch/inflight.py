@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine, select
 
 from standfast.journal.format import BEGIN, END, Begin, End, Header, unpack_begin, unpack_end
-from standfast.journal.reader import SegmentReader
+from standfast.journal.reader import Record, SegmentReader
 from standfast.store.tables import OPEN, application, request, worker
 
 from .folder import WorkerFiles, open_segment, scan
@@ -95,11 +95,13 @@ def _of_worker(files: WorkerFiles, header: Header, engine: Engine | None) -> Ite
     known = _Known(files.uid, header.app, header.host, header.pid)
     # Asked before the journals are read: what closes in between is closed below.
     flying = _stored(known, engine) if engine is not None else {}
+    answers: list[Record] = []
     for number in files.numbers:
         segment = open_segment(files, number)
         if isinstance(segment, str):
             continue  # the watcher was faster, or the file is none of ours
         with segment:
+            answers = segment.answers()
             while True:
                 before = segment.offset
                 for kind, flags, body in segment.read():
@@ -113,6 +115,10 @@ def _of_worker(files: WorkerFiles, header: Header, engine: Engine | None) -> Ite
                             _end(flying, end)
                 if segment.offset == before:
                     break
+    for _, flags, body in answers:
+        end = unpack_end(body, flags)
+        if end is not None:
+            _end(flying, end)
     yield from flying.values()
 
 

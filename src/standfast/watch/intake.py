@@ -192,6 +192,8 @@ class Intake:
                 self._warn(f"{worker.files.segment(worker.read_segment)}: {error.strerror}")
                 return True
             if not taken:
+                if self._batch.answer(worker.source, worker.answers):
+                    worker.changed = True
                 return True
             turn -= taken
             self._batch.take(worker.source, records)

@@ -49,8 +49,10 @@ def _close_some(connection: Connection, source: Source, ends: Sequence[End], fin
     for end in ends:
         row = rows.get(end.seq)
         if row is None:
-            ignored += 1
-            source.left_out -= source.left_out > 0
+            # That a response was complete is also said of requests that have ended since.
+            if not end.running:
+                ignored += 1
+                source.left_out -= source.left_out > 0
             continue
         outcome = finish(source, row, end)
         changed[row["id"]] = row

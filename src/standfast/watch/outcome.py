@@ -21,19 +21,16 @@ Row = dict[str, Any]
 def close(row: Row, end: End, slow_ns: int) -> str:
     """Enters an end record into a request's row; its outcome, OPEN where more is to come.
 
-    The first end record gives the duration; one that follows it gives the time that the
-    application's code ran on in the background. An exception that escaped from either counts, and a
-    status from 500 on; what was only logged does not make a failure.
+    What it says counts, not what an earlier one has said: that the application's code runs on is
+    followed by an end that says all. An exception that escaped is a failure, and a status from 500
+    on; what was only logged is none.
     """
-    duration_ns = min(end.duration_ns, DURATION_NS)
-    if row["duration_ns"] is None:
-        row["duration_ns"] = duration_ns
-    else:
-        row["background_ns"] = max(duration_ns - row["duration_ns"], 0)
-    row["status"] = end.status or row["status"]
-    row["cpu_ns"] = row["cpu_ns"] if end.cpu_ns is None else min(end.cpu_ns, DURATION_NS)
-    row["sent"] = row["sent"] if end.sent is None else min(end.sent, MOST)
-    row["error"] = end.error.replace("\0", "\\0") or row["error"]
+    row["duration_ns"] = min(end.duration_ns, DURATION_NS)
+    row["background_ns"] = min(end.background_ns, DURATION_NS) or None
+    row["status"] = end.status
+    row["cpu_ns"] = None if end.cpu_ns is None else min(end.cpu_ns, DURATION_NS)
+    row["sent"] = None if end.sent is None else min(end.sent, MOST)
+    row["error"] = end.error.replace("\0", "\\0") or None
     row["cut"] = row["cut"] or end.cut
     row["aborted"] = end.aborted
     if end.running or end.aborted:

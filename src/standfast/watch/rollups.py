@@ -18,8 +18,8 @@ from .bounds import MOST
 #: How many roll-ups one statement asks for.
 _CHUNK = 200
 
-#: The fixed part of an end record: seq, duration, CPU time, bytes sent, status.
-Sample = tuple[int, int, int, int, int]
+#: The fixed part of an end record: seq, duration, CPU time, bytes sent, status, background.
+Sample = tuple[int, int, int, int, int, int]
 
 
 class Key(NamedTuple):
@@ -54,7 +54,7 @@ class Rollups:
         """Counts one request."""
         key = (route_id, begun_ns // MINUTE_NS)
         cpu = UNKNOWN if cpu_ns is None else cpu_ns
-        sample = (0, duration_ns, cpu, UNKNOWN if sent is None else sent, 0)
+        sample = (0, duration_ns, cpu, UNKNOWN if sent is None else sent, 0, 0)
         self.samples[key].append(sample)
         if outcome == SLOW:
             self.slow.append(key)
@@ -93,7 +93,7 @@ class Sum(NamedTuple):
 
 
 def _sum(samples: list[Sample], slow: int, failed: int) -> Sum:
-    _, durations, cpus, sents, _ = zip(*samples, strict=True)
+    _, durations, cpus, sents, _, _ = zip(*samples, strict=True)
     cpu = _known(cpus)
     counts = {
         "count": len(durations),

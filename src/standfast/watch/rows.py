@@ -86,7 +86,7 @@ def plain_row(
 
     The names of its columns, which are ``PLAIN`` and perhaps more, and its values.
     """
-    seq, duration_ns, cpu_ns, sent, status = end
+    seq, duration_ns, cpu_ns, sent, status, _ = end
     raw = begin[BEGIN_FIXED.size :]
     peer, texts = _texts(source, raw)
     row = (

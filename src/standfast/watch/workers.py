@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Connection, update
@@ -50,6 +50,8 @@ class Worker:
     #: Up to when (ns) requests may have ended in a segment that had to give way unread, see
     #: ``journal.limit``: every request in it had ended well, and no more is known of them.
     unread_ns: int = 0
+    #: The responses that were complete, as the newest segment said before it was read last.
+    answers: list[Record] = field(default_factory=list)
     _reader: SegmentReader | None = None
     _stored: tuple[int, int] = (0, 0)
     _stored_left_out: int = 0
@@ -71,6 +73,7 @@ class Worker:
                     self._miss(MOST)
                 return [], 0
             damaged, damaged_bytes = reader.damaged, reader.damaged_bytes
+            self.answers = reader.answers()
             records = reader.read(limit, final=self.dead)
             # Nobody writes any more into a segment that has a successor.
             if reader.offset == self.read_offset and not reader.ended and self._has_successor():

@@ -74,7 +74,8 @@ def fill_journal(chance: random.Random, journal: Journal) -> None:
             fixed += b"\0".join([text(chance) for _ in range(chance.randrange(9))])
         elif kind == END:
             some = [number(chance, 64) for _ in range(3)]
-            fixed = END_FIXED.pack(seq, *some, chance.choice((200, 404, 500, number(chance, 16))))
+            status = chance.choice((200, 404, 500, number(chance, 16)))
+            fixed = END_FIXED.pack(seq, *some, status, chance.choice((0, number(chance, 64))))
             fixed += chance.choice((b"", b"Traceback (most recent call last):\n")) + text(chance)
         elif kind == EXIT:
             pid = chance.choice((os.getpid(), number(chance, 32)))

@@ -93,10 +93,10 @@ def segment_of(journal: Path, number: int = 1) -> Path:
 
 
 def header_of(path: Path) -> bytes:
-    """The bytes of the header."""
+    """The bytes in front of the first record."""
     with SegmentReader(str(path)) as reader:
         assert reader.header is not None
-        return path.read_bytes()[: reader.header.size]
+        return path.read_bytes()[: reader.header.records_at]
 
 
 def write_segment(path: Path, records: Iterable[bytes], *, tail: int = 0) -> list[int]:

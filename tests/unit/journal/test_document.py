@@ -26,11 +26,12 @@ _PERL = re.compile(r"```perl\n(.*?)```", re.DOTALL)
 _HEADER = (
     (8, "magic"), (2, "version"), (2, "size"), (4, "checksum"), (8, "lost"), (4, "segment"),
     (4, "pid"), (8, "start ticks"), (8, "wall clock"), (8, "monotonic clock"),
-    (8, "pid namespace"), (8, "capacity"),
+    (8, "pid namespace"), (8, "capacity"), (8, "answers"),
 )  # fmt: skip
 _HEAD = ((2, "size"), (1, "type"), (1, "flags"), (4, "checksum"))
 _BEGIN = ((8, "number"), (8, "wall clock"), (8, "monotonic clock"), (8, "thread"))
-_END = ((8, "number"), (8, "duration"), (8, "CPU time"), (8, "bytes sent"), (2, "status"))
+_END = ((8, "number"), (8, "duration"), (8, "CPU time"), (8, "bytes sent"), (2, "status"),
+        (8, "background"))  # fmt: skip
 
 
 def dump(data: bytes) -> str:

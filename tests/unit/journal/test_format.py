@@ -23,6 +23,7 @@ from standfast.journal.format import (
     PREAMBLE,
     PROGRESS_FIXED,
     RECORD_LIMIT,
+    REQUEST_SLOTS,
     SIGNAL_FIXED,
     UNKNOWN,
     UNRECORDED_EXIT,
@@ -73,6 +74,7 @@ headers = st.builds(
     capacity=u64,
     server=names,
     revision=names,
+    answers=st.integers(0, REQUEST_SLOTS),
     lost=u64,
 )
 
@@ -167,13 +169,15 @@ def test_a_cut_text_keeps_to_its_limit_and_says_that_it_was_cut(data: bytes, lim
     assert cut == data or (len(data) > limit and cut.endswith(CUT_MARK.encode()))
 
 
-@given(u64, u64, u64, u64, u16, st.binary(max_size=ERROR_LIMIT), st.integers(0, 31))
+@given(u64, u64, u64, u64, u16, u64, st.binary(max_size=ERROR_LIMIT), st.integers(0, 31))
 def test_an_end_record_comes_back_as_it_was_packed(
-    seq: int, duration_ns: int, cpu_ns: int, sent: int, status: int, error: bytes, flags: int
-) -> None:
-    found = unpack_end(END_FIXED.pack(seq, duration_ns, cpu_ns, sent, status) + error, flags)
+    seq: int, duration_ns: int, cpu_ns: int, sent: int, status: int, background_ns: int,
+    error: bytes, flags: int,
+) -> None:  # fmt: skip
+    fixed = END_FIXED.pack(seq, duration_ns, cpu_ns, sent, status, background_ns)
+    found = unpack_end(fixed + error, flags)
     assert found is not None
-    assert found[:2] == (seq, duration_ns)
+    assert (found.seq, found.duration_ns, found.background_ns) == (seq, duration_ns, background_ns)
     assert found.cpu_ns == (None if cpu_ns == UNKNOWN else cpu_ns)
     assert found.sent == (None if sent == UNKNOWN else sent)
     assert found.status == (status or None)
@@ -204,7 +208,7 @@ def test_a_body_too_short_for_its_type_is_none_and_any_other_is_a_record(
     body: bytes, flags: int
 ) -> None:
     assert (unpack_begin(body, flags) is None) == (len(body) < 32)
-    assert (unpack_end(body, flags) is None) == (len(body) < 34)
+    assert (unpack_end(body, flags) is None) == (len(body) < 42)
     assert (unpack_exit(body, flags) is None) == (len(body) < 24)
     assert (unpack_signal(body) is None) == (len(body) < 32)
     assert (unpack_progress(body) is None) == (len(body) < 24)

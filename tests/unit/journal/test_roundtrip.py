@@ -64,6 +64,7 @@ class Ended(NamedTuple):
     cpu_ns: int
     error: bytes
     flags: int
+    background_ns: int
 
 
 class Died(NamedTuple):
@@ -106,6 +107,7 @@ steps = st.lists(
             cpu_ns=u64,
             error=st.binary(max_size=ERROR_LIMIT),
             flags=flags,
+            background_ns=u64,
         ),
         st.builds(
             Died,
@@ -140,7 +142,10 @@ def expected(written: list[Step]) -> list[Record]:
             fixed = BEGIN_FIXED.pack(seq, step.wall_ns, step.mono_ns, step.thread)
             records.append((BEGIN, step.flags, fixed + step.fields))
         elif isinstance(step, Ended):
-            values = (step.seq, step.duration_ns, step.cpu_ns, step.sent, step.status)
+            values = (
+                *(step.seq, step.duration_ns, step.cpu_ns, step.sent, step.status),
+                step.background_ns,
+            )
             records.append((END, step.flags, END_FIXED.pack(*values) + step.error))
         elif isinstance(step, Died):
             body = EXIT_FIXED.pack(step.wall_ns, step.start_ticks, step.pid, step.code)
@@ -160,7 +165,7 @@ def write_mapped(journal: Path, written: list[Step]) -> None:
             kind = BEGIN << 16 | step.flags << 24
             assert writer.begin(*step[:4], kind) == begun
         elif isinstance(step, Ended):
-            writer.end(*step[:6], END << 16 | step.flags << 24)
+            writer.end(*step[:6], END << 16 | step.flags << 24, step.background_ns)
         elif isinstance(step, Died):
             writer.exit(*step)
         else:

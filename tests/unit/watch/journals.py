@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Table, select
 from standfast.journal import identity
 from standfast.journal.format import BEGIN, END, END_FIXED, UNKNOWN, WEBSOCKET
 from standfast.journal.identity import Identity
-from standfast.journal.writer import Writer
+from standfast.journal.writer import ANSWER_SHIFT, LAST_SLOT, Writer, pack_answer
 from standfast.store import open_store
 from standfast.watch import Settings, Watcher
 
@@ -40,13 +40,22 @@ class Journal:
         self.app_folder = folder / who.app
         self.now_ns = START_NS
 
-    def begin(self, uri: str = "/", *, client: str = "192.0.2.1", flags: int = 0) -> int:
+    def begin(
+        self, uri: str = "/", *, client: str = "192.0.2.1", flags: int = 0, slot: int = -1
+    ) -> int:
         self.now_ns += SECOND // 1000
         fields = "\0".join((client, "GET", uri, "shop.test", "198.51.100.7", "curl/8"))
-        return self.begin_raw(fields.encode(), self.now_ns, 0x7F0000001000, flags)
+        return self.begin_raw(fields.encode(), self.now_ns, 0x7F0000001000, flags, slot)
 
-    def begin_raw(self, fields: bytes, wall_ns: int, thread: int = 1, flags: int = 0) -> int:
-        return self.writer.begin(fields, wall_ns, 1, thread, flags << 24 | BEGIN << 16)
+    def begin_raw(
+        self, fields: bytes, wall_ns: int, thread: int = 1, flags: int = 0, slot: int = -1
+    ) -> int:
+        return self.writer.begin(fields, wall_ns, 1, thread, flags << 24 | BEGIN << 16, slot)
+
+    def answer(self, seq: int, status: int = 200, *, duration_s: float = 0.005) -> None:
+        """In the place of the request's slot: the response is complete, and the code runs on."""
+        place = (seq & LAST_SLOT) << ANSWER_SHIFT
+        pack_answer(self.writer.answers, place, int(duration_s * 1e9), 5, status, seq)
 
     def end(
         self,
@@ -58,8 +67,12 @@ class Journal:
         sent: int = UNKNOWN,
         error: bytes = b"",
         flags: int = 0,
+        background_s: float = 0.0,
     ) -> None:
-        fixed = END_FIXED.pack(seq, int(duration_s * 1e9), cpu_ns, sent, status)
+        """``duration_s`` ends with the response; the code ran on for ``background_s`` seconds."""
+        fixed = END_FIXED.pack(
+            seq, int(duration_s * 1e9), cpu_ns, sent, status, int(background_s * 1e9)
+        )
         self.append(END, fixed + error, flags)
 
     def append(self, kind: int, body: bytes, flags: int = 0) -> None:
