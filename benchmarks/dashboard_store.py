@@ -164,7 +164,7 @@ class Filler:
                 own = durations[at : at + int(counts[cell])]
                 at += len(own)
                 key = (number + 1, first + day * _DAY_MINUTES + minute)
-                rollups.samples[key] = [(0, ns, ns // 3, 5_000, 200) for ns in own]
+                rollups.samples[key] = [(0, ns, ns // 3, 5_000, 200, 0) for ns in own]
             with writing(self._engine) as connection:
                 rollups.store(connection)
             self._say(f"ordinary requests: day {day + 1} of {DAYS}")

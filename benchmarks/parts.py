@@ -8,6 +8,7 @@ needs at hand, so the parts make less than the whole, which is measured in the s
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import timeit
 from collections.abc import Iterator
@@ -31,9 +32,9 @@ _WSGI = {
     "the texts: read, joined, encoded": """
 "\\0".join((get("REMOTE_ADDR", ""), get("REQUEST_METHOD", ""), get("RAW_URI"), get("HTTP_HOST", ""),
     get("HTTP_X_FORWARDED_FOR", ""), get("HTTP_USER_AGENT", ""))).encode(); text.isascii()""",
-    "secrets: looked for in path, query and host": """
-path, _, query = uri.partition("?"); query.encode().translate(ZEROS) in channel.clean
-path[:1] != "/" or len(path) > 24; "@" in text""",
+    "secrets: looked for in path, query and host": (
+        'uri.encode().translate(ZEROS) in channel.clean; "@" in text'
+    ),
     "a WebSocket or an event stream?": (
         '"text/event-stream" in get("HTTP_ACCEPT", ""); "HTTP_UPGRADE" in environ'
     ),
@@ -44,31 +45,22 @@ path[:1] != "/" or len(path) > 24; "@" in text""",
 }
 _ASGI = {
     "the headers: found by name": """
-forwarded_for = b""
-for name, value in scope["headers"]:
-    if name in wanted:
-        if name == b"accept":
-            accept = value
-        elif name == b"user-agent":
-            user_agent = value
-        elif name == b"host":
-            host = value
-        else:
-            if forwarded_for:
-                is_repeated = True
-            forwarded_for = value""",
+found = dict(headers); len(found) != len(headers)
+host, forwarded_for, user_agent, accept = map(found.get, wanted, missing)""",
     "the texts: read, joined, encoded": """
-b"\\0".join((scope.get("client")[0].encode(), scope.get("method", "GET").encode(),
-    scope.get("raw_path") + b"?" + scope.get("query_string"), host, forwarded_for, user_agent))""",
+uri = scope.get("raw_path") + b"?" + scope.get("query_string")
+text = f"{scope.get('client')[0]}\\0{scope.get('method', 'GET')}"
+b"\\0".join((text.encode(), uri, host, forwarded_for, user_agent))""",
     "secrets: looked for in path, query and host": (
-        "query.translate(ZEROS) in channel.clean; path[0] != 47 or len(path) > 24; 64 in fields"
+        "raw.translate(ZEROS) in channel.clean; 64 in fields"
     ),
     "a WebSocket or an event stream?": "accepted[accept]",
     "clocks and thread": "monotonic_ns(); time_ns(); get_ident(); monotonic_ns(); monotonic_ns()",
     "the begin record": "writer.begin(fields, wall, mono, thread, slot=0)",
     "`send` in between, twice": "request.send(start); request.send(more)",
-    "the two end records": "request.seq = 1; request.end(RUNNING_KIND); request.end()",
-    "the running request, for what it logs": "set_current(request)",
+    "that the response is complete": "request.answered_ns = 0; request.answer(0)",
+    "the end record": "request.seq = 1; request.end()",
+    "the running request, for what it logs": "running[0] = request; set_current(mono)",
     "the slot": "free.append(free.pop())",
 }
 
@@ -76,7 +68,7 @@ b"\\0".join((scope.get("client")[0].encode(), scope.get("method", "GET").encode(
 def measure(repeats: int = 300) -> list[Part]:
     """All parts of both interfaces, and the whole of each. Takes a few seconds."""
     with tempfile.TemporaryDirectory(prefix="standfast-bench-") as folder:
-        return [*_wsgi(folder, repeats), *_asgi(folder, repeats)]
+        return [*_wsgi(folder, repeats), *_asgi(folder, repeats), *_hooks(folder, repeats)]
 
 
 def _wsgi(folder: str, repeats: int) -> Iterator[Part]:
@@ -101,19 +93,18 @@ def _wsgi(folder: str, repeats: int) -> Iterator[Part]:
 
 def _asgi(folder: str, repeats: int) -> Iterator[Part]:
     from standfast.record import asgi
-    from standfast.record.request import RUNNING_KIND
 
     recorder = asgi.Recorder(traffic.asgi_app, name="parts", journal=folder)
     writer = recorder.channel.open()
     scope = traffic.scope(7)
     request = _ready(asgi._Request(), recorder.channel)
-    request.server_send = _send
+    request.server_send, request.slot = _send, 0
     names = _shared(recorder.channel, writer, request) | {
-        "scope": scope, "wanted": asgi._WANTED, "accepted": {b"text/html": 0},
+        "scope": scope, "headers": scope["headers"], "raw": traffic.uri(7).encode(),
+        "wanted": asgi._WANTED, "missing": asgi._MISSING, "accepted": {b"text/html": 0},
         "accept": b"text/html", "host": b"shop.example.org", "user_agent": b"x" * 70,
-        "forwarded_for": b"198.51.100.23", "query": scope["query_string"],
-        "path": scope["raw_path"], "RUNNING_KIND": RUNNING_KIND, "free": [(0, _send)],
-        "set_current": asgi._set_current, "send": _awaited,
+        "forwarded_for": b"198.51.100.23",
+        "free": [(0, _send)], "running": [None], "set_current": asgi._set_current, "send": _awaited,
         "start": {"type": "http.response.start", "status": 200, "headers": _HEADERS},
         "more": {"type": "http.response.body", "body": b"x" * 50, "more_body": True},
     }  # fmt: skip
@@ -128,10 +119,40 @@ except StopIteration:
     yield Part("asgi", "the whole", _us(whole, names | {"app": recorder}, repeats) - bare)
 
 
+class _Routed:
+    """What Flask leaves in the environ of a request: it has a rule."""
+
+    class url_rule:  # noqa: N801
+        rule = "/shop/item/<int:number>"
+
+
+def _hooks(folder: str, repeats: int) -> Iterator[Part]:
+    """What only some requests pay. An audit hook cannot be taken away again: it comes last."""
+    from standfast.journal.format import BRACKETS
+    from standfast.record import kills, patterns, wsgi
+
+    request = _ready(wsgi._Request(), wsgi.Recorder(None, name="parts", journal=folder).channel)
+    request.server_start = _start_response
+    found = request.channel.patterns = patterns.Patterns(lambda kind, body: None, 0)
+    found._has_flask = True
+    found.add(BRACKETS, _Routed.url_rule.rule)
+    environ = traffic.environ(7) | {"werkzeug.request": _Routed, "SCRIPT_NAME": ""}
+    names = {"request": request, "environ": environ, "audit": sys.audit, "headers": _HEADERS}
+    direct = "start = request.start_response; start('200 OK', headers)"
+    seen = "request.environ = environ; start = request.start_seen; start('200 OK', headers)"
+    yield Part("wsgi", "with Flask: the rule of the request", _us(seen, names, repeats, direct))
+    event = "audit('open', 'x', 'r', 0)"
+    before = _us(event, names, repeats)
+    kills.watch_kills()
+    us = _us(event, names, repeats) - before
+    yield from (Part(kind, "the audit hook, for each event", us) for kind in ("wsgi", "asgi"))
+
+
 def _ready(request: Any, channel: Any) -> Any:
     request.channel = channel
     request.errors = None
-    request.begun_ns = request.seq = request.code = request.sent = 0
+    request.begun_ns = request.code = request.sent = 0
+    request.seq, request.answered_ns = 1, 1
     request.report_at = 2**63
     return request
 
@@ -142,7 +163,7 @@ def _shared(channel: Any, writer: Any, request: Any) -> dict[str, Any]:
     from standfast.record.mask import ZEROS
     from standfast.record.threads import get_ident
 
-    channel.is_clean(traffic.query(7))
+    channel.is_clean(traffic.uri(7))
     return {
         "channel": channel, "ZEROS": ZEROS, "writer": writer, "request": request,
         "traffic": traffic,

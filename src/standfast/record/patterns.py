@@ -47,28 +47,18 @@ class Patterns:
         self._has_flask = "flask" in sys.modules
         self._tries = tries
 
-    def seeing(self, environ: Any, start_response: Callable[..., Any]) -> Callable[..., Any]:
-        """A ``start_response`` that looks at the request first: Flask takes its own out of the
-        environ as soon as it has been served."""
-
-        if not self._has_flask and not self._tries:
-            return start_response
-        known = self._known
-
-        def start(status: Any, headers: Any, exc_info: Any = None) -> Any:
+    def see_response(self, environ: dict[str, Any]) -> None:
+        """Looks at a WSGI request whose response begins: Flask takes its own out of the environ as
+        soon as it has been served."""
+        if self._has_flask or self._tries:
             try:
                 # Nearly always a rule that is known by now.
-                if environ["werkzeug.request"].url_rule.rule not in known or environ["SCRIPT_NAME"]:
+                rule = environ["werkzeug.request"].url_rule.rule
+                if rule not in self._known or environ["SCRIPT_NAME"]:
                     self.see_environ(environ)
             except Exception:  # no request of Flask's, or one without a rule
                 if self._tries:
                     safely(self.see_environ, environ)
-            try:
-                return start_response(status, headers, exc_info)
-            finally:
-                exc_info = None  # or the traceback would hold this frame for ever
-
-        return start
 
     def see_environ(self, environ: dict[str, Any]) -> None:
         """Looks at a WSGI request whose response begins."""

@@ -112,7 +112,8 @@ class Recorder:
         try:
             start: Any = request.start_response
             if channel.patterns is not None:
-                start = channel.patterns.seeing(environ, start)
+                request.environ = environ
+                start = request.start_seen
             app = self.app
             if slot < 0:
                 result: Any = app(environ, start)
@@ -142,12 +143,14 @@ class Recorder:
 class _Request(Request):
     """One request on its way; towards the application it is the server's ``start_response``."""
 
-    __slots__ = ("is_fetched", "server_start", "server_write", "thread")
+    __slots__ = ("environ", "is_fetched", "server_start", "server_write", "thread")
 
     #: What calls the application's code, and the slot that it is named after, where there is one.
     call: Any = None
     slot = -1
 
+    #: What the application's framework leaves its route in, where there is one.
+    environ: Any
     #: Whether the server is waiting for the next chunk of a stream.
     is_fetched: bool
     server_start: Any
@@ -169,6 +172,18 @@ class _Request(Request):
             finally:
                 exc_info = None  # or the traceback would hold this frame for ever
         return self.write_body if write is not None else None
+
+    def start_seen(self, status: str, headers: Any, exc_info: Any = None) -> Any:
+        """``start_response`` that has the application's framework asked for its route first."""
+        try:
+            self.channel.patterns.see_response(self.environ)  # type: ignore[union-attr]
+        except BaseException as error:
+            if is_of_a_signal(error):
+                raise
+        try:
+            return self.start_response(status, headers, exc_info)
+        finally:
+            exc_info = None  # or the traceback would hold this frame for ever
 
     def write_body(self, data: bytes) -> Any:
         """The server's ``write``, the old way of sending."""
