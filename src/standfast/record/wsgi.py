@@ -410,13 +410,14 @@ def _code_of(status: Any) -> int:
 def name_arguments(*names: str) -> None:
     """From now on ``start_response`` takes its arguments by these names, which are the server's;
     without any it takes none by its name, as uWSGI does."""
-    function: Any = _Request.start_response
-    code = function.__code__
-    if names:
-        kept = code.co_varnames[len(names) + 1 :]
-        function.__code__ = code.replace(co_varnames=("self", *names, *kept))
-    else:
-        function.__code__ = code.replace(co_posonlyargcount=code.co_argcount)
+    functions: list[Any] = [_Request.start_response, _Request.start_seen]
+    for function in functions:
+        code = function.__code__
+        if names:
+            kept = code.co_varnames[len(names) + 1 :]
+            function.__code__ = code.replace(co_varnames=("self", *names, *kept))
+        else:
+            function.__code__ = code.replace(co_posonlyargcount=code.co_argcount)
 
 
 if "uwsgi" in sys.modules:

@@ -201,7 +201,6 @@ class Batch:
         insert_many(connection, ordinary_request, _ORDINARY, self._ordinary)
         self.closed += len(self._ordinary)
 
-
     def _close(self, source: Source, flags: int, body: bytes) -> None:
         """Closes any request; those of an earlier batch when this one is stored."""
         end = unpack_end(body, flags)
