@@ -106,7 +106,7 @@ def test_an_application_of_another_user_is_watched_as_ever(house: House) -> None
     with start_as(TENANT, _WRITE, house.folder, "shop", 0) as child:
         hear(child)
         house.drain()
-        assert [one.pid for one in house.watcher.intake.living()] == [child.pid]
+        assert [one.pid for one in house.watcher.intake.roster.living()] == [child.pid]
         child.kill()
         child.wait()
         house.drain()
@@ -122,7 +122,7 @@ def test_a_forged_header_makes_nobody_look_into_another_users_process(house: Hou
     ):
         hear(forger)
         house.drain()
-        assert house.watcher.intake.living() == []
+        assert house.watcher.intake.roster.living() == []
         assert house.row(request).uri == "/of-evil", "its own requests are its own affair"
         victim.kill()
         victim.wait()
@@ -203,7 +203,7 @@ def test_a_worker_that_root_started_and_that_gave_up_its_rights_is_looked_at(hou
         with start_as(0, each, house.folder, "shop", 0) as child:
             hear(child)
             house.drain()
-            assert child.pid in [one.pid for one in house.watcher.intake.living()]
+            assert child.pid in [one.pid for one in house.watcher.intake.roster.living()]
             child.kill()
     assert house.warnings == []
 
@@ -214,7 +214,7 @@ def test_a_process_of_which_only_the_effective_user_is_the_owner_is_not_looked_a
     with start_as(0, f"os.seteuid({TENANT})\n" + _WRITE, house.folder, "half", 0) as child:
         hear(child)
         house.drain()
-        assert house.watcher.intake.living() == []
+        assert house.watcher.intake.roster.living() == []
         child.kill()
 
 
@@ -231,11 +231,11 @@ def test_a_process_that_becomes_another_users_is_looked_at_no_more(house: House)
     with start_as(TENANT, code, house.folder, "shop", 0) as child:
         hear(child)
         house.drain()
-        assert [one.pid for one in house.watcher.intake.living()] == [child.pid]
+        assert [one.pid for one in house.watcher.intake.roster.living()] == [child.pid]
         say(child)
         wait_until(lambda: Path(f"/proc/{child.pid}").stat().st_uid == 0)
         house.drain()
-        assert house.watcher.intake.living() == []
+        assert house.watcher.intake.roster.living() == []
         child.kill()
 
 
