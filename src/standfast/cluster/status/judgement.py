@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 from standfast.cluster.database import layout
 from standfast.cluster.inventory import Server, Site
 
+from . import tables
 from .matrix import ages
 from .seen import Link, Replica, Seen, SiteSeen, Unreached
 
@@ -18,8 +20,9 @@ DISK = 0.90
 CLOCK_S = 1.0
 
 Kind = Literal[
-    "unreachable", "service", "force", "database", "heart", "link", "cut", "lag", "disk", "clock"
-]
+    "unreachable", "service", "force", "database", "heart", "link", "cut", "lag", "table", "disk",
+    "clock",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,17 @@ class _Judge:
                 yield from self.heart(server.name)
                 yield from self.links(server.name, one.replica)
                 yield from self.missed(server)
+            yield from (Finding(server.name, "table", words) for words in self.tables(server.name))
             yield from _machine(server.name, one)
+
+    def tables(self, name: str) -> Iterator[str]:
+        """What differs is said where it does, what is unsafe of the first server that has it."""
+        known = {each: one.tables for each, one in self.seen.reached().items()}
+        yield from (words for server, words in tables.differing(known) if server == name)
+        told = {
+            table for each in takewhile(lambda one: one != name, known) for table in known[each]
+        }
+        yield from tables.unsafe({t: one for t, one in known[name].items() if t not in told})
 
     def unreached(self, server: Server, one: Unreached) -> Finding:
         """Others may know more of a server that is not reached from here."""

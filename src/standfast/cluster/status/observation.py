@@ -16,13 +16,15 @@ from standfast.cluster.provision import gate
 from standfast.cluster.remote import Remote, RemoteError, logins, on_all
 from standfast.errors import StandfastError
 
-from . import heartbeat
+from . import heartbeat, tables
 from .seen import Clock, Disk, Link, Replica, Seen, SiteSeen, Unreached
 
 #: What shall run on every server, as systemd names it.
 SERVICES = ("mariadb", "apache2", "named", "ssh", "nftables")
 ON_MASTER = ("vsftpd",)
 _DATABASE_S = 6
+#: Of very many tables; what is not read by then is not compared.
+_TABLES_S = 4
 _ANSWER_S = 15
 
 # Between two answers; no answer can look like it, for a line's end in a value is escaped.
@@ -69,6 +71,10 @@ if said=$(timeout {_DATABASE_S} mariadb --batch --default-character-set=utf8mb4 
 else
   test $? = 124 && said="it gave no answer within {_DATABASE_S} s"
   echo "refused $(printf '%s' "$said" | tail -n 1)"
+fi
+if said=$(timeout {_TABLES_S} mariadb --batch --skip-column-names \
+    --default-character-set=utf8mb4 -e {shlex.quote(tables.SQL)} 2>/dev/null </dev/null); then
+  test -z "$said" || printf '%s\\n' "$said" | sed 's/^/table /'
 fi
 echo "clock $(date +%s.%N)"
 """
@@ -131,6 +137,7 @@ def read(said: str, sent_s: float, came_s: float) -> Seen:
         clock=_clock(sent_s, first_s, last_s, came_s),
         replica=None if refused else _replica(lines["replica"]),
         database_error=refused[0] if refused else "",
+        tables=tables.read(lines.get("table", [])),
         otherwise=tuple(lines.get("otherwise", ())),
     )
 

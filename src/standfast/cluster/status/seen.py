@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .tables import Table
+
 
 @dataclass(frozen=True)
 class Disk:
@@ -65,6 +67,8 @@ class Seen:
     replica: Replica | None
     #: Why there is no ``replica``.
     database_error: str = ""
+    #: Its tables; empty where they could not be read in time.
+    tables: Mapping[str, Table] = field(default_factory=dict)
     #: What is in force that the site's file does not say, as what would have to be so.
     otherwise: tuple[str, ...] = ()
 
