@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from standfast.record import channel
+from tests.unit.watch.journals import House
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _closed() -> Iterator[None]:
+    """What a module's watchers have open would else stay, until there are thousands of files."""
+    yield
+    while House.made:
+        House.made[-1].close()
 
 
 @pytest.fixture(autouse=True)

@@ -177,7 +177,7 @@ def test_whatever_lies_in_the_folder_all_is_watched_reported_and_shown(
             answer = client.get(path)
             assert answer.status_code == 200, (path, answer.text)
         assert "Traceback" not in shown.log.read_text()
-    house.watcher.close()
+    house.close()
 
 
 def paths(house: House, shown: Dashboard) -> list[str]:

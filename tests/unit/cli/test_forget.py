@@ -71,7 +71,7 @@ def test_without_yes_it_only_counts(house: House, capsys: pytest.CaptureFixture[
 def test_after_it_no_file_of_the_store_has_a_trace_of_the_client(
     house: House, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    house.watcher.close()
+    house.close()
     house.engine.dispose()
     address = Address(GONE)
     files = [path for path in Path(house.url).parent.glob("store.db*") if path.is_file()]
@@ -95,7 +95,7 @@ def test_after_it_no_file_of_the_store_has_a_trace_of_the_client(
 def test_no_verdict_takes_it_for_a_finding_that_forgotten_requests_were_not_in_flight(
     house: House, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    house.watcher.close()
+    house.close()
     (row,) = house.rows(incident)
     for client in (GONE, STAYS):
         assert _forget(house, "--client", client, "--yes") == 0
@@ -152,7 +152,7 @@ def test_what_was_deleted_earlier_goes_from_free_pages_too(house: House) -> None
 
 
 def test_everything_before_a_moment_goes(house: House) -> None:
-    house.watcher.close()
+    house.close()
     journal = house.journal(living())
     journal.now_ns = time.time_ns() + 60 * SECOND
     journal.request("/later", 500)

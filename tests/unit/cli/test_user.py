@@ -257,7 +257,10 @@ class Terminal:
         return self.status
 
     def _more(self, wait_s: float) -> bool:
-        if not select.select([self.screen], [], [], max(wait_s, 0))[0]:
+        # Not select(2), which knows no descriptor above 1023.
+        shown = select.poll()
+        shown.register(self.screen, select.POLLIN)
+        if not shown.poll(max(wait_s, 0) * 1000):
             return False
         try:
             data = os.read(self.screen, 65536)

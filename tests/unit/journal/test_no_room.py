@@ -63,7 +63,10 @@ class Application:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(f"{count}\n")
         self._process.stdin.flush()
-        if not select.select([self._process.stdout], [], [], PATIENCE_S)[0]:
+        # Not select(2), which knows no descriptor above 1023.
+        answering = select.poll()
+        answering.register(self._process.stdout, select.POLLIN)
+        if not answering.poll(PATIENCE_S * 1000):
             pytest.fail(f"the application gave no answer in {PATIENCE_S} s: {self._state()}")
         answered, lost, recorded = map(int, self._process.stdout.readline().split())
         return answered, lost, recorded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Engine, Table, select
 
@@ -93,6 +93,9 @@ class Journal:
 class House:
     """A journal folder and a store, and watchers that come and go."""
 
+    #: Those that were made in this module of tests: at its end their files are closed.
+    made: ClassVar[list[House]] = []
+
     def __init__(
         self, place: Path, settings: Settings | None = None, url: str | None = None
     ) -> None:
@@ -107,13 +110,24 @@ class House:
         self.warnings: list[str] = []
         self.engine: Engine = open_store(self.url)
         self.watcher = self.new_watcher()
+        self.made.append(self)
+
+    def close(self) -> None:
+        """Closes what its watcher has open, once."""
+        if self in self.made:
+            self.made.remove(self)
+            self.watcher.close()
+            self.engine.dispose()
 
     def new_watcher(self) -> Watcher:
         return Watcher(str(self.folder), self.engine, self.settings, warn=self.warnings.append)
 
     def restart(self) -> None:
         """What a killed watcher and its successor do: nothing in memory survives."""
-        self.watcher.close()
+        if self in self.made:
+            self.watcher.close()
+        else:
+            self.made.append(self)
         self.watcher = self.new_watcher()
 
     def drain(self) -> None:

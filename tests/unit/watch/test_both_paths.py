@@ -73,6 +73,6 @@ def _stored(place: Path, seed: int, every: int) -> tuple[list[Any], list[Any], l
         (row.count, row.failed, row.slow, row.duration_ns, row.cpu_ns, row.sent, row.sketch)
         for row in house.rows(rollup)
     ]
-    house.watcher.close()
+    house.close()
     house.engine.dispose()
     return sorted(rows, key=lambda row: int(row["seq"])), sorted(ordinary), counted

@@ -352,7 +352,7 @@ def test_what_gave_way_unread_leaves_no_request_that_looks_unfinished(
     journal.now_ns = time.time_ns() - 3600 * SECOND
     journal.begin("/ended-unread")
     house.drain()
-    house.watcher.close()
+    house.close()
     journal.end(1)
     while len(journal.files()) < 3:
         journal.request("/" + "x" * 100)
