@@ -86,6 +86,16 @@ class Retire:
 
 
 @dataclass(frozen=True)
+class Halt:
+    """The server takes no writes any more: no other server would get them."""
+
+    server: str
+
+    def __str__(self) -> str:
+        return f"{self.server}: takes no writes any more, as its log has gone back"
+
+
+@dataclass(frozen=True)
 class Wait:
     """There is nothing to do but to see whether it comes right by itself."""
 
@@ -108,4 +118,6 @@ class NeedsPerson:
         return f"{self.server}: {self.words}"
 
 
-HealingStep = Point | Restart | Advance | Drop | Copy | CreateDatabase | Retire | Wait | NeedsPerson
+HealingStep = (
+    Point | Restart | Advance | Drop | Copy | CreateDatabase | Retire | Halt | Wait | NeedsPerson
+)

@@ -7,6 +7,7 @@ Nothing is asked or changed here. The invariant, whatever is interrupted and whe
   that a server has its own writes is certain, and may be said to it (``Advance``).
 - No step takes away a way by which writes come to a server before the ways that shall stay carry
   them: links are made and seen to run first, and superfluous ones are dropped afterwards.
+- A server whose own log went back is stopped before anything else, and never copied from.
 - What only a person can judge (two rows that conflict, two servers with data of their own, a
   server under another one's number) is said and left as it is.
 - Each step is of use by itself. After any of them, or half of one, ``heal`` of what is then
@@ -25,6 +26,7 @@ from .actions import (
     Copy,
     CreateDatabase,
     Drop,
+    Halt,
     HealingStep,
     NeedsPerson,
     Point,
@@ -66,6 +68,7 @@ class _Healing:
     def steps(self) -> Iterator[HealingStep]:
         """Copies first, then links, then what is left over."""
         yield from self._misfits()
+        yield from self._gone_back()
         members, root, strangers = self._standing()
         yield from strangers
         empty = [one for one in self.fit.values() if one.name not in members]
@@ -101,6 +104,21 @@ class _Healing:
                     "or empty the server and let it join anew"
                 )
             yield NeedsPerson(name, words)
+
+    def _gone_back(self) -> Iterator[HealingStep]:
+        """Nothing that such a server writes comes to any other: it stops first, and is asked about
+        then."""
+        for name, seen in self.fit.items():
+            if not seen.went_back or seen.joining:
+                continue
+            if not seen.read_only:
+                yield Halt(name)
+            yield NeedsPerson(
+                name,
+                "its own log has gone back (RESET MASTER, or an old copy of its disk), so the"
+                " others leave out what it has written since. It takes no writes; what it alone has"
+                f" is saved, and it is copied anew, by: standfast cluster rejoin {name}",
+            )
 
     def _standing(self) -> tuple[set[str], str | None, list[HealingStep]]:
         """Who is in the replication already; else the one server whose data is the site's; and
@@ -142,7 +160,10 @@ class _Healing:
     def _copy(self, target: Seen, members: set[str]) -> HealingStep:
         """From the member that has most. One that has not all that is known of the target's own
         earlier writes would let it use their numbers once more."""
-        best = max(sorted(members), key=lambda name: sum(self.fit[name].position.values()))
+        sound = [name for name in sorted(members) if not self.fit[name].went_back]
+        if not sound:
+            return NeedsPerson(target.name, "there is no server whose log is whole to copy it from")
+        best = max(sound, key=lambda name: sum(self.fit[name].position.values()))
         others = [one for one in self.fit.values() if one is not target]
         known = max(one.position.get(target.domain, 0) for one in others)
         if known and any(server.name not in self.fit for server in self.site.servers):

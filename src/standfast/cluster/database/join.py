@@ -8,6 +8,7 @@ server that was seen to be empty is ever marked, and only a marked one is writte
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import threading
@@ -18,6 +19,7 @@ from typing import IO
 from standfast.errors import StandfastError
 
 from ..remote import Remote
+from ..status import heartbeat
 from . import dump, gtid, sql
 from .observe import JOINING_DATABASE, Seen, look
 
@@ -31,6 +33,7 @@ _POSITION = re.compile(rb"^-- SET GLOBAL gtid_slave_pos='([0-9,\- ]*)';", re.MUL
 _END = 1 << 13
 _LOAD = "exec mariadb --default-character-set=utf8mb4 --max-allowed-packet=1G"
 # Of an event that is on all servers only its origin's runs; here none comes from this one.
+_READERS = "SELECT id FROM information_schema.processlist WHERE command = 'Binlog Dump'"
 _EVENTS_SLEEP = "UPDATE mysql.event SET status = 'SLAVESIDE_DISABLED' WHERE status = 'ENABLED'"
 
 
@@ -138,7 +141,9 @@ def _finish(target: Remote, position: str) -> None:
     at = sql.quoted(position)
     sql.ask(
         target,
+        heartbeat.TABLE_SQL,
         "SET SESSION sql_log_bin = 0",
+        heartbeat.FORGET_SQL,
         _EVENTS_SLEEP,
         "FLUSH PRIVILEGES",
         "STOP ALL SLAVES",
@@ -147,5 +152,10 @@ def _finish(target: Remote, position: str) -> None:
         f"SET GLOBAL gtid_slave_pos = {at}",
         f"DROP DATABASE {JOINING_DATABASE}",
         "SET GLOBAL read_only = OFF",
-        "SET GLOBAL event_scheduler = ON",
     )
+    # Whoever reads the log that there was goes on waiting for it: let them ask anew.
+    (readers,) = sql.ask(target, _READERS)
+    for row in readers:
+        with contextlib.suppress(sql.SqlError):  # one that is gone by now
+            sql.ask(target, f"KILL {int(row['id'] or 0)}")
+    sql.ask(target, "SET GLOBAL event_scheduler = ON")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..inventory import Site
 from ..remote import Remote, RemoteError, on_all
-from ..status.heartbeat import CHECK_SQL
+from ..status.heartbeat import CHECK_SQL, WENT_BACK_SQL
 from . import gtid, sql
 from .sql import Row
 
@@ -84,6 +84,10 @@ class Seen:
     open_test: bool = False
     #: It has the tool's own table, and its heart beats.
     beats: bool = False
+    #: Its own log is behind what it was: it was reset, or set back with the whole disk. Its next
+    #: writes bear numbers that the others have seen, and are left out there.
+    went_back: bool = False
+    read_only: bool = False
     version: str = ""
 
     @property
@@ -132,7 +136,8 @@ _STATE = """\
 SELECT @@global.server_id AS server_id, @@global.gtid_domain_id AS domain,
   @@global.log_bin AS log_bin, @@global.gtid_slave_pos AS slave_pos,
   @@global.gtid_binlog_pos AS binlog_pos, @@global.gtid_current_pos AS current_pos,
-  @@global.gtid_binlog_state AS binlog_state, @@version AS version"""
+  @@global.gtid_binlog_state AS binlog_state, @@global.read_only AS read_only,
+  @@version AS version"""
 _ACCOUNTS = "SELECT User AS user, Host AS host, Priv AS priv FROM mysql.global_priv"
 _DATABASES = """\
 SELECT s.schema_name AS name, COUNT(t.table_name) AS tables
@@ -157,10 +162,29 @@ def observe(site: Site, remotes: Remotes) -> Observed:
         return look(name, remote)
 
     found = on_all(site.servers, lambda server: one(server.name))
+    seen = {name: each for name, each in found.items() if isinstance(each, Seen)}
+    suspects = {name: known for name in seen if (known := _known_beyond(seen, name))}
+    again = on_all([site.server(name) for name in suspects], lambda server: one(server.name))
+    for name, each in again.items():
+        # Whoever was asked first may have written before the others were: asked again, it has that.
+        if isinstance(each, Seen):
+            behind = each.binlog_pos.get(each.domain, 0) < suspects[name]
+            found = {**found, name: replace(each, went_back=each.went_back or behind)}
     return Observed({
         name: Away(name, str(seen), seen.reached) if isinstance(seen, RemoteError) else seen
         for name, seen in found.items()
     })  # fmt: skip
+
+
+def _known_beyond(seen: Mapping[str, Seen], name: str) -> int:
+    """How far others know a server's own writes where its own log is not that far; else 0. Of one
+    that was emptied nothing else is to be expected."""
+    one = seen[name]
+    if one.joining or not one.holds_data or not (one.links or one.slave_pos):
+        return 0
+    known = [other.position.get(one.domain, 0) for other in seen.values() if other is not one]
+    furthest = max(known, default=0)
+    return furthest if furthest > one.binlog_pos.get(one.domain, 0) else 0
 
 
 def look(name: str, remote: Remote) -> Seen:
@@ -170,6 +194,8 @@ def look(name: str, remote: Remote) -> Seen:
         timeout_s=20,
     )  # fmt: skip
     tables = {row["name"] or "": int(row["tables"] or 0) for row in databases}
+    beating = next(iter(beats.values())) == "1"
+    went_back = sql.ask(remote, WENT_BACK_SQL)[0][0]["went_back"] if beating else "0"
     return Seen(
         name=name,
         server_id=int(state["server_id"] or 0),
@@ -185,7 +211,9 @@ def look(name: str, remote: Remote) -> Seen:
         databases={name: count for name, count in tables.items() if name not in _SYSTEM},
         joining=JOINING_DATABASE in tables,
         open_test=grants["grants"] != "0",
-        beats=next(iter(beats.values())) == "1",
+        beats=beating,
+        went_back=went_back == "1",
+        read_only=state["read_only"] == "1",
         version=state["version"] or "",
     )
 

@@ -18,6 +18,7 @@ from .actions import (
     Copy,
     CreateDatabase,
     Drop,
+    Halt,
     HealingStep,
     NeedsPerson,
     Point,
@@ -33,6 +34,9 @@ Say = Callable[[str], None]
 #: Links that were changed come right in a second or two, or not without help.
 _PATIENCE_S = 45.0
 _PAUSE_S = 0.3
+#: A link that has connected is refused a moment later where its origin does not have yet what it
+#: asks for: what was changed is well when it is well twice.
+_AGAIN_S = 1.0
 
 
 class Unsettled(StandfastError):
@@ -53,6 +57,7 @@ def settle(
     """
     done: list[str] = []
     tried: dict[HealingStep, int] = {}
+    seen_well = False
     until = time.monotonic() + patience_s
     while True:
         observed = observe(site, remotes)
@@ -63,11 +68,16 @@ def settle(
         acting = [step for step in steps if not isinstance(step, Wait | NeedsPerson)]
         if not changes and not acting:
             if not any(isinstance(step, Wait) for step in steps):
-                break
+                if seen_well or not done:
+                    break
+                seen_well = True
+                time.sleep(_AGAIN_S)
+                continue
             if time.monotonic() > until:
                 break
         if time.monotonic() > until and all(tried.get(step) for step in acting) and not changes:
             break
+        seen_well = False
         for change in changes:
             say(change.words)
             done.append(change.words)
@@ -113,6 +123,8 @@ def carry_out(
             sql.ask(_reached(remotes, server), f"CREATE DATABASE IF NOT EXISTS {sql.name(name)}")
         case Retire(server, domain):
             sql.ask(_reached(remotes, server), f"FLUSH BINARY LOGS DELETE_DOMAIN_ID = ({domain:d})")
+        case Halt(server):
+            sql.ask(_reached(remotes, server), heartbeat.HALT_SQL)
         case Wait() | NeedsPerson():
             pass
 

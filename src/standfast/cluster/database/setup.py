@@ -37,14 +37,16 @@ def steps(site: Site, server: Server, memory_bytes: int, vault: Vault) -> list[S
 
 def in_force(site: Site, server: Server) -> dict[str, str]:
     """What has to be so, in words, and the command that succeeds where it is; else it shows what is
-    otherwise. A server that is being filled is left as it is, nobody may write there yet; whether
-    MariaDB runs at all is its unit's affair."""
+    otherwise. A server to which nobody may write (it is being filled, or its log went back) is left
+    as it is; whether MariaDB runs at all is its unit's affair."""
     wanted = options.live(site, server)
     names = ", ".join(f"'{name}'" for name in wanted)
     query = (
         "SELECT CONCAT(LOWER(variable_name), ' = ', global_value) "  # noqa: S608 - our own names
         f"FROM information_schema.system_variables WHERE variable_name IN ({names}) AND NOT EXISTS "
-        f"(SELECT 1 FROM information_schema.schemata WHERE schema_name = '{JOINING_DATABASE}')"
+        f"(SELECT 1 FROM information_schema.schemata WHERE schema_name = '{JOINING_DATABASE}') "
+        "AND NOT EXISTS (SELECT 1 FROM standfast.heartbeat WHERE server = @@global.server_id "
+        "AND went_back IS NOT NULL)"
     )
     lines = "\n".join(sorted(f"{name} = {value}" for name, value in wanted.items()))
     met = (

@@ -62,7 +62,7 @@ class _Judge:
                 continue
             yield from _services(server.name, one)
             for words in one.otherwise:
-                yield Finding(server.name, "force", f"it is not so that {words}: apply mends it")
+                yield Finding(server.name, "force", f"it is not so that {words}")
             if one.replica is not None:
                 yield from self.heart(server.name)
                 yield from self.links(server.name, one.replica)

@@ -37,6 +37,13 @@ SELECT '{_NEXT}' AS `{_NEXT}`;
 {heartbeat.READ_SQL}"""  # noqa: S608 - nothing in it comes from outside
 
 
+_HISTORY = {
+    "its own log goes on from where it was: standfast cluster rejoin": (
+        f'test "$(mariadb -BN -e "{heartbeat.WENT_BACK_SQL}")" != 1'
+    )
+}
+
+
 def services(site: Site, server: Server) -> tuple[str, ...]:
     """The services that shall run on a server."""
     return SERVICES + (ON_MASTER if server.name == site.master else ())
@@ -44,7 +51,7 @@ def services(site: Site, server: Server) -> tuple[str, ...]:
 
 def checks(site: Site, server: Server) -> dict[str, str]:
     """What has to be in force on a server, in words, with the command that tells."""
-    return {**gate.in_force(site, server), **database.in_force(site, server)}
+    return {**gate.in_force(site, server), **database.in_force(site, server), **_HISTORY}
 
 
 def script(wanted: tuple[str, ...], in_force: Mapping[str, str] = MappingProxyType({})) -> str:

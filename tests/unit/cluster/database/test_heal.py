@@ -16,6 +16,7 @@ from standfast.cluster.database.actions import (
     Copy,
     CreateDatabase,
     Drop,
+    Halt,
     HealingStep,
     Point,
     Restart,
@@ -398,3 +399,23 @@ def test_a_server_that_others_see_is_there_even_if_it_is_not_reached_from_here()
     for pair in links(world.site, NAMES[:3]):
         world.link(pair)
     assert heal(world.site, world.observed()) == []
+
+
+@pytest.mark.parametrize("halted", [False, True])
+def test_a_server_whose_log_went_back_is_stopped_first_and_never_copied_from(halted: bool) -> None:
+    world = World(site("mesh", 3), set(NAMES[:3]))
+    for name in NAMES[:2]:
+        world.has[name] = {1: 5, 2: 5, 3: 5}
+        world.databases[name] = {"shop": 1}
+    for pair in links(site("mesh", 2), NAMES[:2]):
+        world.link(pair)
+    seen: Mapping[str, Seen | Away] = world.observed().servers
+    one = seen["one"]
+    assert isinstance(one, Seen)
+    steps = heal(
+        world.site,
+        Observed({**seen, "one": replace(one, went_back=True, read_only=halted)}),
+    )
+    assert isinstance(steps[0], NeedsPerson if halted else Halt)
+    assert any(isinstance(s, NeedsPerson) and "cluster rejoin one" in s.words for s in steps)
+    assert [step for step in steps if isinstance(step, Copy)] == [Copy("two", "three")]
