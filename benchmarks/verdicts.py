@@ -2,7 +2,9 @@
 
 ``python -m benchmarks.verdicts`` brings each of the faults of ``tests/e2e/faults`` about ten times
 (every second time beside processes that compute all the time) and writes the table of
-docs/verdicts.md. As root: cgroups and small disks are made. It takes about 15 minutes for each
+docs/verdicts.md. With ``--keep FILE`` what each run gave is added to a file, and the table is made
+of all that is in it: a long one can be made in parts. As root: cgroups and small disks are made.
+It takes about 50 minutes with
 ``--jobs 4`` and ten runs on two processors.
 """
 
@@ -27,6 +29,8 @@ from tests.e2e.faults.trial import bring_about, load
 DOCUMENT = Path(__file__).parents[1] / "docs" / "verdicts.md"
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 _LOAD_PROCESSES = 4
+#: By the fault's place in ``FAULTS``.
+Results = dict[int, list[dict[str, object]]]
 _LIMIT_S = 180
 _HEAD = (
     "| fault | `cause` | whose it is | party right | cause right | request named |"
@@ -39,6 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=4, help="so many at the same time")
+    parser.add_argument("--keep", type=Path, help="a file of earlier runs, which is added to")
     parser.add_argument("--only", default="", help="faults whose name contains this")
     parser.add_argument("--print", action="store_true", help="print the table, write nothing")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
@@ -47,7 +52,8 @@ def main() -> int:
     if arguments.one is not None:
         return _one(FAULTS[arguments.one], arguments.loaded)
     chosen = [n for n, fault in enumerate(FAULTS) if arguments.only in fault.name]
-    results = _all(chosen, arguments.runs, arguments.jobs)
+    results = _kept(arguments.keep)
+    _all(chosen, arguments.runs, arguments.jobs, results, arguments.keep)
     table = "\n".join([_HEAD, *[_row(FAULTS[n], results[n]) for n in chosen]])
     if arguments.print or arguments.only:
         print(table)
@@ -59,17 +65,34 @@ def main() -> int:
     return 0
 
 
-def _all(chosen: Sequence[int], runs: int, jobs: int) -> dict[int, list[dict[str, object]]]:
-    """By fault what each run gave; progress goes to stderr."""
-    todo = [(n, run % 2 == 1) for run in range(runs) for n in chosen]
-    found = defaultdict(list)
+def _kept(file: Path | None) -> Results:
+    """What earlier runs gave, by fault."""
+    found: Results = defaultdict(list)
+    numbers = {fault.name: n for n, fault in enumerate(FAULTS)}
+    if file is not None and file.exists():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            name, answer = json.loads(line)
+            found[numbers[name]].append(answer)
+    return found
+
+
+def _all(chosen: Sequence[int], runs: int, jobs: int, results: Results, keep: Path | None) -> None:
+    """Adds to ``results`` what each run gives, and to the file; progress goes to stderr."""
+    todo = [
+        (n, (len(results[n]) + run) % 2 == 1)
+        for run in range(runs)
+        for n in chosen
+        if len(results[n]) + run < runs
+    ]
     with ThreadPoolExecutor(jobs) as pool:
         answers = pool.map(lambda one: (one[0], _apart(*one)), todo)
         for done, (n, answer) in enumerate(answers, 1):
-            found[n].append(answer)
+            results[n].append(answer)
+            if keep is not None:
+                with keep.open("a", encoding="utf-8") as file:
+                    print(json.dumps([FAULTS[n].name, answer]), file=file)
             wrong = "" if answer.get("cause_right") else f"  {answer.get('cause')}"
             print(f"{done} of {len(todo)}  {FAULTS[n].name}{wrong}", file=sys.stderr, flush=True)
-    return found
 
 
 def _apart(n: int, loaded: bool) -> dict[str, object]:

@@ -138,6 +138,12 @@ CASES: dict[str, tuple[Case, str, float]] = {
     "the kernel killed in another container of the machine": (
         case(c.ended("SIGKILL", Source.MASTER), c.curve(), c.neighbour(400, "cgroup", "/other")),
         "operator_kill", 0.75),
+    "the kernel killed a child that nobody saw begin, and somebody the worker later": (
+        case(c.ended("SIGKILL", Source.MASTER), c.counter(), c.neighbour(700, "cgroup"), c.curve()),
+        "operator_kill", 0.5),
+    "two were killed in its group, and the log tells of one": (
+        case(c.ended("SIGKILL", Source.MASTER), c.counter(0, 2), c.neighbour(700, "cgroup"),
+             c.curve()), "platform_memory", 0.9),
     "a deploy of hypercorn while another worker crashes": (
         case(c.ended("SIGTERM"), c.order("stop"), c.service("stop"), server="hypercorn/0.17",
              siblings=(c.sibling("SIGSEGV"),)), "operator_stop", 0.99),

@@ -136,9 +136,23 @@ def neighbours_killed(seen: Readings) -> list[Fact]:
 
 
 def counted_kills(seen: Readings) -> list[Fact]:
-    """Counters that say that the group of this process had an out-of-memory kill."""
+    """Counters that say that the group of this process had an out-of-memory kill, which may have
+    been its own: more of them than the kernel's log lays to others of the group."""
+    others = seen.near(evidence.NEIGHBOUR_OOM_KILL)
     return [
         fact
         for fact in seen.case.all(evidence.OOM_COUNTER)
-        if (number(fact.data, "after") or 0) > (number(fact.data, "before") or 0)
+        if (number(fact.data, "after") or 0) - (number(fact.data, "before") or 0)
+        > sum(_is_of(other, fact) for other in others)
     ]
+
+
+def _is_of(killed: Fact, counter: Fact) -> bool:
+    """Whether a kill was one in the group of a counter, as the kernel names it."""
+    group = killed.data.get("cgroup")
+    return (
+        killed.data.get("scope") == "cgroup"
+        and isinstance(group, str)
+        and group.strip("/") != ""
+        and str(counter.data.get("cgroup")).endswith(group)
+    )

@@ -52,6 +52,8 @@ def memory(seen: Readings) -> Finding | None:
     killed, counted = seen.case.all(evidence.OOM_KILL), counted_kills(seen)
     neighbours = neighbours_killed(seen)
     short = short_of_memory(seen)
+    # Where a limit of its group was met, the kernel has said whom it killed for that.
+    machines = [fact for fact in neighbours if fact.data.get("scope") != "cgroup"]
     own = memory_of(seen)
     if own.whose is Whose.OWN:
         return None
@@ -64,7 +66,7 @@ def memory(seen: Readings) -> Finding | None:
         strength = STRONG if whole_machine or neighbours or short else LIKELY
     elif killed or counted:
         strength = STRONG if own.last is not None and neighbours else WEAK
-    elif seen.end.signal == "SIGKILL" and (short or neighbours):
+    elif seen.end.signal == "SIGKILL" and (short or machines):
         # A killer in user space, or a kernel log that may not be read.
         strength = LIKELY if own.whose is Whose.OTHERS or (short and neighbours) else WEAK
     else:
