@@ -4,8 +4,7 @@
 (every second time beside processes that compute all the time) and writes the table of
 docs/verdicts.md. With ``--keep FILE`` what each run gave is added to a file, and the table is made
 of all that is in it: a long one can be made in parts. As root: cgroups and small disks are made.
-It takes about 50 minutes with
-``--jobs 4`` and ten runs on two processors.
+It takes about 50 minutes with ``--jobs 4`` and ten runs on two processors.
 """
 
 from __future__ import annotations
