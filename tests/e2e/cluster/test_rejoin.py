@@ -10,6 +10,7 @@ import pytest
 
 from standfast.cluster.database import rejoin
 from standfast.cluster.database.observe import observe
+from standfast.cluster.remote import RemoteError
 from standfast.errors import StandfastError
 
 from .machines import Machines
@@ -113,3 +114,30 @@ def test_nothing_is_emptied_where_no_other_has_the_data_or_one_is_away(
     with pytest.raises(StandfastError, match="one cannot be asked"):
         rejoined(bare, "two", tmp_path / "file")
     assert not (tmp_path / "file").exists()
+
+
+def test_where_it_is_not_known_whether_the_mark_was_made_no_write_is_taken(
+    bare: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parted(bare)
+    with monkeypatch.context() as patch:
+        # The line is lost after the mark was made.
+        patch.setattr(rejoin, "_MARK", (*rejoin._MARK, "KILL CONNECTION CONNECTION_ID()"))
+        with pytest.raises(RemoteError):
+            rejoined(bare, "two", tmp_path / "two.sql.gz")
+    assert bare["two"].value("SELECT @@global.read_only") == "1"
+    with pytest.raises(StandfastError, match="a copy to it was interrupted"):
+        rejoined(bare, "two", tmp_path / "again")
+    assert "two: gets a copy of the data of one" in bare.settle()
+    assert bare["two"].value("SELECT @@global.read_only") == "0"
+
+
+def test_a_server_that_took_no_writes_before_takes_none_after_a_failure(
+    bare: Machines, tmp_path: Path
+) -> None:
+    parted(bare)
+    bare["two"].ask("SET GLOBAL read_only = ON")
+    (tmp_path / "there").write_text("")
+    with pytest.raises(StandfastError, match="File exists"):
+        rejoined(bare, "two", tmp_path / "there")
+    assert bare["two"].value("SELECT @@global.read_only") == "1"

@@ -127,8 +127,7 @@ def database(folder: Path) -> Iterator[list[str]]:
     """A MariaDB server; its port and process are written down for those who stop it."""
     server = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin") or ""
     if not server:
-        missing = "no MariaDB on this machine; on Debian: sudo make system"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+        _lacking("no MariaDB on this machine; on Debian: sudo make system")
     # Not from the range of the clients' own ports: who asks for such a port again and again may
     # at last be connected to itself.
     ports = random.sample(range(20000, 30000), 1000)
@@ -176,11 +175,16 @@ def _answers(port: int) -> bool:
     return False
 
 
+def _lacking(words: str) -> None:
+    """Skips, but not in the gate: there nothing is missing."""
+    pytest.fail(words) if os.environ.get("CI") == "true" else pytest.skip(words)
+
+
 def _mount(*words: str) -> None:
     try:
         done = subprocess.run(["mount", *words], capture_output=True, text=True)
     except FileNotFoundError:
-        pytest.skip("there is no mount command")
+        _lacking("there is no mount command: apt-get install mount")
     if done.returncode:
         pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
 

@@ -27,7 +27,6 @@ ROUTES = {
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("framework", ["starlette", "fastapi", "django"])
 def test_requests_count_by_the_pattern_that_served_them(framework: str, server: str) -> None:
-    pytest.importorskip(framework)
     app = f"routes_asgi:{framework}" + ("()" if server != "uvicorn" else "")
     with serving(*SERVERS[server], app) as served, watched(served) as house:
         for path in PATHS:
@@ -40,7 +39,6 @@ def test_requests_count_by_the_pattern_that_served_them(framework: str, server: 
 def test_the_path_under_which_a_proxy_offers_an_application_is_part_of_its_routes(
     framework: str,
 ) -> None:
-    pytest.importorskip(framework)
     command = (*SERVERS["uvicorn"], "--root-path", "/site", f"routes_asgi:{framework}")
     with serving(*command) as served, watched(served) as house:
         for path in PATHS:

@@ -6,9 +6,9 @@ reset. What is kept whatever is interrupted:
 - Nothing is taken from the server before the whole of it is in a file here.
 - From the moment when the file is begun nobody but root writes to the server, so the file lacks
   nothing that was acknowledged.
-- Where the file could not be written the server takes writes again, as before. Once it is written
-  the server bears the mark of one that is being filled (``JOINING_DATABASE``): ``heal`` and
-  ``apply`` finish the job.
+- Where the file could not be written the server takes writes again, if it did before. Once it is
+  written none are taken any more, whether or not it is known that the server bears the mark of one
+  that is being filled (``JOINING_DATABASE``): ``heal`` and ``apply`` finish the job.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SAY_EVERY_S = 2.0
 #: The last line of a dump that came to its end.
 _END = b"-- Dump completed"
 _STILL = ("SET GLOBAL read_only = ON", "SET GLOBAL event_scheduler = OFF", "STOP ALL SLAVES")
-_AGAIN = ("SET GLOBAL read_only = OFF", "SET GLOBAL event_scheduler = ON", "START ALL SLAVES")
+_AGAIN = ("SET GLOBAL event_scheduler = ON", "START ALL SLAVES")
 _MARK = ("SET SESSION sql_log_bin = 0", f"CREATE DATABASE IF NOT EXISTS {JOINING_DATABASE}")
 
 
@@ -62,6 +62,8 @@ def refusal(site: Site, observed: Observed, name: str) -> str | None:
             f"{', '.join(away)} cannot be asked, and may know writes of {name} that no other has:"
             " bring it up, or take it out of the inventory, first"
         )
+    if seen[name].joining:
+        return f"{name}: a copy to it was interrupted; `standfast cluster heal` finishes it"
     sources = [one for other, one in seen.items() if other != name and _is_whole(one)]
     if not sources:
         return f"no other server holds the site's data: there is nothing that {name} could be given"
@@ -77,7 +79,8 @@ def rejoin(
     Raises StandfastError where it cannot be, or the file cannot be written: the server is then as
     it was. What comes later may raise what ``settle`` raises; run again, ``settle`` finishes it.
     """
-    if (why := refusal(site, observe(site, remotes), name)) is not None:
+    observed = observe(site, remotes)
+    if (why := refusal(site, observed, name)) is not None:
         raise StandfastError(why)
     remote = remotes[name]
     if isinstance(remote, RemoteError):
@@ -85,18 +88,19 @@ def rejoin(
     try:
         sql.ask(remote, *_STILL)
         _save(remote, file, name, say)
-        sql.ask(remote, *_MARK)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: the server is not left without writes
+        took_writes = not observed.seen[name].read_only
         with contextlib.suppress(RemoteError):
-            sql.ask(remote, *_AGAIN)
+            sql.ask(remote, *["SET GLOBAL read_only = OFF"] * took_writes, *_AGAIN)
         raise
+    sql.ask(remote, *_MARK)
     saved = f"{name}: all that it held is in {file}"
     say(saved)
     return [saved, *settle(site, remotes, vault, say)]
 
 
 def _is_whole(one: Seen) -> bool:
-    return one.holds_data and not one.joining
+    return one.holds_data and not one.joining and not one.went_back
 
 
 def _save(remote: Remote, file: Path, name: str, say: Say) -> None:
@@ -110,7 +114,7 @@ def _save(remote: Remote, file: Path, name: str, say: Say) -> None:
             _dump_to(remote, gzip.GzipFile(fileobj=raw, mode="wb"), name, say)
             raw.flush()
             os.fsync(raw.fileno())
-    except BaseException as error:
+    except BaseException as error:  # Ctrl-C too: no half file is taken for a whole one
         file.unlink()
         if isinstance(error, OSError):
             raise StandfastError(f"{file} cannot be written: {error.strerror}") from None
