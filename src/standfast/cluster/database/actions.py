@@ -31,6 +31,31 @@ class Restart:
 
 
 @dataclass(frozen=True)
+class PassHole:
+    """The link is started where its origin lacks the very transaction at which the replica is, and
+    has later ones."""
+
+    replica: str
+    origin: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.replica}: the link from {self.origin} is started past a hole in the log there"
+            " (gtid_strict_mode is off until it runs)"
+        )
+
+
+@dataclass(frozen=True)
+class Strict:
+    """The server refuses transactions out of order again."""
+
+    server: str
+
+    def __str__(self) -> str:
+        return f"{self.server}: gtid_strict_mode is on again"
+
+
+@dataclass(frozen=True)
 class Advance:
     """The replica asks nobody for its own writes again: in its own domain it is where its own log
     is."""
@@ -119,5 +144,16 @@ class NeedsPerson:
 
 
 HealingStep = (
-    Point | Restart | Advance | Drop | Copy | CreateDatabase | Retire | Halt | Wait | NeedsPerson
+    Point
+    | Restart
+    | PassHole
+    | Strict
+    | Advance
+    | Drop
+    | Copy
+    | CreateDatabase
+    | Retire
+    | Halt
+    | Wait
+    | NeedsPerson
 )

@@ -8,6 +8,8 @@ Nothing is asked or changed here. The invariant, whatever is interrupted and whe
 - No step takes away a way by which writes come to a server before the ways that shall stay carry
   them: links are made and seen to run first, and superfluous ones are dropped afterwards.
 - A server whose own log went back is stopped before anything else, and never copied from.
+- ``gtid_strict_mode`` is off on a server only while a link of it starts past a hole in its origin's
+  log; where that was interrupted it is on again before anything else.
 - What only a person can judge (two rows that conflict, two servers with data of their own, a
   server under another one's number) is said and left as it is.
 - Each step is of use by itself. After any of them, or half of one, ``heal`` of what is then
@@ -20,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..inventory import MOST_SERVERS, Site
-from . import gtid, layout, links
+from . import gtid, layout
 from .actions import (
     Advance,
     Copy,
@@ -29,21 +31,19 @@ from .actions import (
     Halt,
     HealingStep,
     NeedsPerson,
+    PassHole,
     Point,
     Restart,
     Retire,
+    Strict,
     Wait,
 )
 from .layout import Pair
-from .observe import Link, Observed, Seen
+from .mend import Mending, conflicts
+from .observe import Observed, Seen
 
-#: The origin no longer has, or does not have yet, what the replica asks it for.
-_NOT_IN_LOGS = 1236
-#: The password or the address is not accepted, or the account is not there.
-_NOT_LET_IN = frozenset({1045, 1130, 1698, 3159})
-#: The SQL thread stopped for a passing reason, or its relay log was torn by a crash: with GTID a
-#: restart fetches it anew. Anything else may be two rows that conflict.
-_PASSING = frozenset({0, 1053, 1205, 1213, 1594, 1595, 1927, 1964})
+#: After these a server may get what it lacks as yet.
+_MOVES = Point | Restart | PassHole | Advance | Copy
 
 
 def heal(site: Site, observed: Observed) -> list[HealingStep]:
@@ -68,6 +68,7 @@ class _Healing:
     def steps(self) -> Iterator[HealingStep]:
         """Copies first, then links, then what is left over."""
         yield from self._misfits()
+        yield from (Strict(name) for name, seen in self.fit.items() if not seen.strict)
         yield from self._gone_back()
         members, root, strangers = self._standing()
         yield from strangers
@@ -87,7 +88,7 @@ class _Healing:
         made = list(self._links(members))
         yield from made
         yield from self._retired(members)
-        if not any(isinstance(step, Point | Restart | Advance | Copy) for step in [*copies, *made]):
+        if not any(isinstance(step, _MOVES) for step in [*copies, *made]):
             yield from self._databases(members)
 
     def _misfits(self) -> Iterator[HealingStep]:
@@ -184,13 +185,14 @@ class _Healing:
             for link in self.fit[name].links
             if link.io == "Yes" and link.name not in self.fit
         }
-        stuck = {n for n in members if any(_conflicts(link) for link in self.fit[n].links)}
+        stuck = {n for n in members if any(conflicts(link) for link in self.fit[n].links)}
         wanted = sorted(
             pair
             for pair in layout.links(self.site, there - stuck)
             if pair.replica in members and (pair.origin in members or self._is_known(pair, members))
         )
-        made = [step for pair in wanted for step in self._link(pair, members)]
+        mending = Mending(self.site, self.fit, members, self._departed(members))
+        made = [step for pair in wanted for step in mending.steps(pair)]
         yield from made
         carried = all(self._carries(pair) for pair in wanted if {*pair} <= there)
         if carried and not made and there <= members:
@@ -217,73 +219,6 @@ class _Healing:
             for name in members
         )
 
-    def _link(self, pair: Pair, members: set[str]) -> Iterator[HealingStep]:
-        replica, origin = self.site.server(pair.replica), self.site.server(pair.origin)
-        seen = self.fit[pair.replica]
-        link = seen.link(pair.origin)
-        ignored = self._ignored(link, members)
-        if link is None or not links.is_right(link, replica, origin, ignored):
-            # Of two links to one address MariaDB allows the first alone.
-            for other in seen.links:
-                if other.name != pair.origin and other.host == str(origin.address):
-                    yield Drop(pair.replica, other.name)
-            is_there = "there is no such link" if link is None else "it is not as it shall be"
-            yield Point(*pair, ignored, is_there)
-        elif _conflicts(link):
-            yield NeedsPerson(
-                pair.replica,
-                f"cannot apply what came from {pair.origin} (error {link.sql_errno}), and nothing "
-                f"is skipped unseen: {link.sql_error}",
-            )
-        elif link.io != "Yes" and link.io_errno == _NOT_IN_LOGS:
-            yield from self._not_in_logs(seen, pair, members)
-        elif link.io != "Yes" and link.io_errno in _NOT_LET_IN and pair.origin in self.fit:
-            yield Point(*pair, ignored, f"it is not let in: {link.io_error}")
-        elif link.io == "No" or link.sql != "Yes":
-            yield Restart(*pair, link.sql_error or link.io_error or "it was stopped")
-        elif link.io != "Yes" and pair.origin in self.fit:
-            yield Wait(*pair, link.io_error or "it connects")
-
-    def _not_in_logs(self, seen: Seen, pair: Pair, members: set[str]) -> Iterator[HealingStep]:
-        """Either its origin will have that in a moment, or no longer has it: then it comes from one
-        that does, and the link runs as soon as this server is past the gap."""
-        origin = self.fit.get(pair.origin)
-        gap = self._gap(origin, seen) if origin else {}
-        own = seen.domain
-        begins = origin.oldest.get(own, 0) if origin else 0
-        if seen.slave_pos.get(own, 0) < min(begins, seen.current_pos.get(own, 0)):
-            yield Advance(pair.replica)
-        elif not gap:
-            yield Restart(*pair, "it was asked for what it did not have yet (error 1236)")
-        else:
-            yield self._from_another(seen, pair, gap, members)
-
-    def _from_another(
-        self, seen: Seen, pair: Pair, gap: gtid.Position, members: set[str]
-    ) -> HealingStep:
-        for name in sorted(members - {*pair}):
-            giver = self.fit[name]
-            if gtid.covers(giver.position, gap) and not self._gap(giver, seen):
-                if seen.link(name) is None:
-                    why = f"{pair.origin} no longer has the logs it needs"
-                    return Point(seen.name, name, self._ignored(None, members), why)
-                return Wait(*pair, f"{name} gives it what is missing there")
-        return NeedsPerson(
-            seen.name,
-            f"{pair.origin} no longer has the logs that it needs, nor has any other: it is to be "
-            f"saved and copied anew, by: standfast cluster rejoin {seen.name}",
-        )
-
-    @staticmethod
-    def _gap(origin: Seen, replica: Seen) -> dict[int, int]:
-        """Where the origin's logs begin, in the domains in which the replica is not so far. What
-        the replica wrote itself it has."""
-        return {
-            domain: sequence
-            for domain, sequence in origin.oldest.items()
-            if domain != replica.domain and replica.position.get(domain, 0) < sequence
-        }
-
     def _departed(self, members: set[str]) -> frozenset[int]:
         """Numbers of servers that have left, all of whose writes are everywhere."""
         if any(server.name not in members for server in self.site.servers):
@@ -295,11 +230,6 @@ class _Healing:
             if domain not in numbers
         }
         return frozenset(d for d, ends in found.items() if len(ends) == 1 and ends != {0})
-
-    def _ignored(self, link: Link | None, members: set[str]) -> frozenset[int]:
-        """What a link leaves out: what it does already too, unless that server is back."""
-        before = link.ignored if link else frozenset()
-        return (self._departed(members) | before) - {s.number for s in self.site.servers}
 
     def _retired(self, members: set[str]) -> Iterator[HealingStep]:
         """Where no log holds a departed server's writes any more, its domain is forgotten there."""
@@ -316,7 +246,3 @@ class _Healing:
             if members and not holders:
                 first = min(members, key=lambda one: self.site.server(one).number)
                 yield CreateDatabase(first, name)
-
-
-def _conflicts(link: Link) -> bool:
-    return link.sql != "Yes" and link.sql_errno not in _PASSING

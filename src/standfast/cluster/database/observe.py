@@ -88,6 +88,8 @@ class Seen:
     #: writes bear numbers that the others have seen, and are left out there.
     went_back: bool = False
     read_only: bool = False
+    #: ``gtid_strict_mode`` is on.
+    strict: bool = True
     version: str = ""
 
     @property
@@ -137,7 +139,7 @@ SELECT @@global.server_id AS server_id, @@global.gtid_domain_id AS domain,
   @@global.log_bin AS log_bin, @@global.gtid_slave_pos AS slave_pos,
   @@global.gtid_binlog_pos AS binlog_pos, @@global.gtid_current_pos AS current_pos,
   @@global.gtid_binlog_state AS binlog_state, @@global.read_only AS read_only,
-  @@version AS version"""
+  @@global.gtid_strict_mode AS strict, @@version AS version"""
 _ACCOUNTS = "SELECT User AS user, Host AS host, Priv AS priv FROM mysql.global_priv"
 _DATABASES = """\
 SELECT s.schema_name AS name, COUNT(t.table_name) AS tables
@@ -214,6 +216,7 @@ def look(name: str, remote: Remote) -> Seen:
         beats=beating,
         went_back=went_back == "1",
         read_only=state["read_only"] == "1",
+        strict=state["strict"] == "1",
         version=state["version"] or "",
     )
 

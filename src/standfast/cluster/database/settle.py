@@ -21,9 +21,11 @@ from .actions import (
     Halt,
     HealingStep,
     NeedsPerson,
+    PassHole,
     Point,
     Restart,
     Retire,
+    Strict,
     Wait,
 )
 from .heal import heal
@@ -112,6 +114,10 @@ def carry_out(
             links.point(_reached(remotes, replica), one, other, ignored, vault)
         case Restart(replica, origin, _):
             links.restart(_reached(remotes, replica), origin)
+        case PassHole(replica, origin):
+            links.pass_hole(_reached(remotes, replica), origin)
+        case Strict(server):
+            sql.ask(_reached(remotes, server), "SET GLOBAL gtid_strict_mode = ON")
         case Advance(replica):
             links.advance(_reached(remotes, replica))
         case Drop(replica, name):

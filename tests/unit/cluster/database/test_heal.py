@@ -18,20 +18,29 @@ from standfast.cluster.database.actions import (
     Drop,
     Halt,
     HealingStep,
+    PassHole,
     Point,
     Restart,
     Retire,
+    Strict,
 )
 from standfast.cluster.database.layout import PORT, Pair, links
 from standfast.cluster.inventory import Site
 
 from .sites import NAMES, site
 
+HOLE = (
+    "Got fatal error 1236 from master when reading data from binary log: 'The binlog on the master"
+    " is missing the GTID 1-1-7 requested by the slave (even though both a prior and a subsequent"
+    " sequence number does exist), and GTID strict mode is enabled'"
+)
+
 
 @dataclass
 class World:
     """Servers that keep the rules of GTID: a link carries what its origin has, in order, from
-    where the replica is; where the origin's logs do not reach back that far it stops with 1236."""
+    where the replica is; where the origin's logs do not reach back that far it stops with 1236, and
+    in strict mode also where they lack the very transaction at which the replica is."""
 
     site: Site
     up: set[str]
@@ -39,9 +48,15 @@ class World:
     has: dict[str, dict[int, int]] = field(default_factory=dict)
     #: Where each one's logs begin.
     oldest: dict[str, dict[int, int]] = field(default_factory=dict)
+    #: What each one's log lacks of each domain, though it has what came later.
+    holes: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
+    #: The servers whose strict mode is off.
+    lax: set[str] = field(default_factory=set)
     links: dict[Pair, Link] = field(default_factory=dict)
     databases: dict[str, dict[str, int]] = field(default_factory=dict)
     copied: list[Copy] = field(default_factory=list)
+    #: Starting a link past a hole is interrupted before strict mode is on again.
+    dies: bool = False
 
     def number(self, name: str) -> int:
         return self.site.server(name).number
@@ -63,6 +78,7 @@ class World:
                 oldest=dict(self.oldest.get(name, {})),
                 links=tuple(one for pair, one in sorted(self.links.items()) if pair[0] == name),
                 databases=dict(self.databases.get(name, {})),
+                strict=name not in self.lax,
             )  # fmt: skip
         return Observed(found)
 
@@ -87,14 +103,35 @@ class World:
         own = self.number(pair.replica)
         if any(mine.get(d, 0) < s for d, s in begins.items() if d != own):
             return replace(link, io="No", io_errno=1236, io_error="logs purged")
+        # One that is connected already is not asked again.
+        if pair.replica not in self.lax and link.io != "Yes" and self.before_hole(pair):
+            return replace(link, io="No", io_errno=1236, io_error=HOLE)
         for domain, sequence in self.has.get(pair.origin, {}).items():
             mine[domain] = max(mine.get(domain, 0), sequence)
         for name in self.databases.get(pair.origin, {}):
             self.databases.setdefault(pair.replica, {})[name] = 1
         return replace(link, io="Yes", io_errno=0, io_error="")
 
+    def before_hole(self, pair: Pair) -> bool:
+        """Whether the origin has later transactions than one that it lacks, and at which the
+        replica is."""
+        mine, theirs = self.has.get(pair.replica, {}), self.has.get(pair.origin, {})
+        return any(
+            mine.get(domain) == sequence and theirs.get(domain, 0) > sequence
+            for domain, sequence in self.holes.get(pair.origin, ())
+        )
+
     def do(self, step: HealingStep) -> None:
         match step:
+            case PassHole(replica, origin):
+                pair = Pair(replica, origin)
+                assert self.links[pair].io_error == HOLE, "of no other error"
+                self.lax.add(replica)
+                self.links[pair] = self._pass(pair, replace(self.links[pair], io="Connecting"))
+                if not self.dies:
+                    self.lax.discard(replica)
+            case Strict(server):
+                self.lax.discard(server)
             case Point(replica, origin, ignored, _):
                 address = str(self.site.server(origin).address)
                 assert not any(
@@ -175,6 +212,9 @@ def worlds(draw: st.DrawFn) -> World:
             for number in range(1, count + 1)
         }
         world.databases[name] = {"shop": 1}
+        world.holes[name] = draw(st.sets(st.tuples(st.integers(1, count), st.integers(5, 8))))
+    world.lax = draw(st.sets(st.sampled_from(names)))
+    world.dies = draw(st.booleans())
     for replica in names:
         for origin in names:
             if replica == origin:
@@ -205,6 +245,7 @@ def test_from_any_state_the_links_become_those_of_the_layout_and_nothing_is_lost
     ends = [world.has[name] for name in world.up]
     assert all(gtid.covers(world.has[name], gtid.furthest(*ends)) for name in world.up)
     assert world.copied == []
+    assert not world.lax & world.up
 
 
 @given(worlds(), st.booleans(), st.data())
@@ -419,3 +460,36 @@ def test_a_server_whose_log_went_back_is_stopped_first_and_never_copied_from(hal
     assert isinstance(steps[0], NeedsPerson if halted else Halt)
     assert any(isinstance(s, NeedsPerson) and "cluster rejoin one" in s.words for s in steps)
     assert [step for step in steps if isinstance(step, Copy)] == [Copy("two", "three")]
+
+
+def before_a_hole(**error: object) -> World:
+    """Three is where two's log lacks a transaction of one's; one is down."""
+    world = World(site("ring", 3), {"two", "three"})
+    world.has = {"one": {1: 9}, "two": {1: 9, 2: 5, 3: 5}, "three": {1: 7, 2: 5, 3: 5}}
+    world.holes = {"two": {(1, 7)}}
+    for pair in links(world.site, world.up):
+        world.link(pair)
+    world.link(Pair("three", "two"), io="No", io_errno=1236, **error)
+    return world
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_link_is_brought_past_a_hole_and_strict_mode_is_on_again_whatever_is_interrupted(
+    dies: bool,
+) -> None:
+    world = before_a_hole(io_error=HOLE)
+    world.dies = dies
+    assert healed(world, interrupted=True) == []
+    assert world.has["three"][1] == 9
+    assert world.lax == set()
+
+
+def test_strict_mode_stays_on_for_any_other_refusal_and_where_the_origins_log_went_back() -> None:
+    others = before_a_hole(io_error="it is not in the master's binlog")
+    assert heal(others.site, others.observed()) == [Restart("three", "two", "")]
+    world = before_a_hole(io_error=HOLE)
+    seen: Mapping[str, Seen | Away] = world.observed().servers
+    two = seen["two"]
+    assert isinstance(two, Seen)
+    steps = heal(world.site, Observed({**seen, "two": replace(two, went_back=True)}))
+    assert not any(isinstance(step, PassHole) for step in steps)
