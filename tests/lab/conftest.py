@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from standfast.cluster.inventory import Site, load_site
+from standfast.cluster.provision import EVERY_SITE
 from standfast.lab import Lab, LabPlan, LabServer
 from standfast.lab.commands import missing
 from standfast.lab.plan import inner_address6
@@ -88,13 +89,13 @@ def admin(tmp_path_factory: pytest.TempPathFactory) -> Admin:
 @pytest.fixture(scope="package")
 def lab(admin: Admin) -> Iterator[Lab]:
     """Three booted servers, or the reason why there are none."""
-    yield from _booted(LabPlan(SITE, SERVERS, (admin.public_key,)))
+    yield from _booted(LabPlan(SITE, SERVERS, (admin.public_key,), EVERY_SITE))
 
 
 @pytest.fixture(scope="package")
 def site_lab(admin: Admin) -> Iterator[Lab]:
     """Three more, on which a site is set up; the tests of ``lab`` know nothing of them."""
-    yield from _booted(LabPlan(f"{SITE}-site", SITE_SERVERS, (admin.public_key,)))
+    yield from _booted(LabPlan(f"{SITE}-site", SITE_SERVERS, (admin.public_key,), EVERY_SITE))
 
 
 def _booted(plan: LabPlan) -> Iterator[Lab]:

@@ -57,7 +57,11 @@ def nothing_is_left(file: Path) -> bool:
 def test_servers_come_are_cut_off_killed_and_go(folder: Path) -> None:
     up = standfast(folder, "lab", "up")
     assert up.returncode == 0, up.stderr
-    assert up.stdout.startswith("Up: ie (") and "This machine is" in up.stdout
+    assert [line.split()[0] for line in up.stdout.splitlines()] == ["ie", "nl", "this"]
+    assert up.stdout.count("answers") == 2
+    # As the page on the lab says: nobody waits for this machine's disk.
+    mounts = Path("/proc/mounts").read_text().splitlines()
+    assert sum(f"{SITE}-cli" in line and "volatile" in line for line in mounts) == 2
     assert "ie boots at" in up.stderr
 
     again = standfast(folder, "lab", "up")
@@ -68,7 +72,12 @@ def test_servers_come_are_cut_off_killed_and_go(folder: Path) -> None:
 
     reach = ("lab", "shell", "ie", "--", "bash", "-c", f": </dev/tcp/{_NETWORK}.12/22")
     assert standfast(folder, *reach).returncode == 0
+    # By the IPv6 address that is shown, too.
+    address6 = next(line.split()[2] for line in up.stdout.splitlines() if line.startswith("nl "))
+    reach6 = (*reach[:-1], f": </dev/tcp/{address6}/22")
+    assert standfast(folder, *reach6).returncode == 0
     assert standfast(folder, "lab", "cut", "ie", "nl").returncode == 0
+    assert "Nothing passes between ie and nl." in standfast(folder, "lab", "status").stdout
     assert standfast(folder, *reach[:-1], f"timeout 1 bash -c '{reach[-1]}'").returncode != 0
     assert standfast(folder, "lab", "join", "nl", "ie").returncode == 0
     assert standfast(folder, *reach).returncode == 0
@@ -84,8 +93,10 @@ def test_servers_come_are_cut_off_killed_and_go(folder: Path) -> None:
     wrong = standfast(folder, "lab", "kill", "li")
     assert (wrong.returncode, wrong.stderr) == (
         2,
-        "standfast: There is no server 'li' in this lab; there are ie, nl.\n",
+        "standfast: there is no server 'li' in this lab; there are ie, nl\n",
     )
+    twice = standfast(folder, "lab", "start", "ie")
+    assert (twice.returncode, twice.stderr) == (1, "standfast: ie is running already\n")
 
 
 def test_down_takes_away_what_an_up_that_was_killed_has_left(folder: Path) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from standfast.lab import Lab
+    from standfast.lab import Lab, LabPlan
+
+#: How much of a server's name is shown.
+_NAME = 20
 
 _ACTIONS = {
     "up": "boot the servers of the site, or those that do not run",
+    "status": "which servers there are, at which addresses, and what is cut",
     "down": "take all of it away, with the servers' disks",
     "shell": "a shell on a server's console, or a command: it needs no network",
     "cut": "cut the link between two servers",
@@ -45,6 +50,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def run(arguments: argparse.Namespace) -> int:
     """Does what was asked."""
     from standfast.cluster.inventory import load_site
+    from standfast.cluster.provision import EVERY_SITE
     from standfast.lab import Lab, LabPlan, LabServer
 
     site = load_site(arguments.file)
@@ -52,9 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
         LabServer(server.name, str(server.address), server.ssh_port) for server in site.servers
     )
     keys = tuple(key for admin in site.admins for key in admin.keys)
-    lab = Lab(LabPlan(site.name, servers, keys), _say)
+    lab = Lab(LabPlan(site.name, servers, keys, EVERY_SITE), _say)
     do = {
         "up": _up,
+        "status": _status,
         "down": _down,
         "shell": _shell,
         "cut": _cut,
@@ -62,7 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
         "kill": _kill,
         "start": _start,
     }[arguments.action]
-    return do(lab, arguments)
+    try:
+        return do(lab, arguments)
+    finally:
+        _clear()
 
 
 def _say(words: str) -> None:
@@ -73,17 +83,42 @@ def _say(words: str) -> None:
         print(words, file=sys.stderr, flush=True)
 
 
-def _ready(words: str) -> int:
+def _clear() -> None:
+    """Ends the line of progress, so that nothing else is written behind it."""
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _ready(words: str) -> int:
+    _clear()
     print(words)
     return 0
 
 
 def _up(lab: Lab, _: argparse.Namespace) -> int:
     lab.up()
-    names = ", ".join(f"{server.name} ({server.address})" for server in lab.plan.servers)
-    return _ready(f"Up: {names}. This machine is {lab.plan.gateway} to them.")
+    return _ready(shown(lab.plan, lab.states(), lab.cuts()))
+
+
+def _status(lab: Lab, _: argparse.Namespace) -> int:
+    return _ready(shown(lab.plan, lab.states(), lab.cuts()))
+
+
+def shown(plan: LabPlan, states: Mapping[str, str], cuts: Sequence[tuple[str, str]]) -> str:
+    """The servers with their addresses and what they do, this machine's own, and what is cut."""
+    from standfast.cli.tables import crop
+    from standfast.lab.plan import inner_address6
+
+    def line(name: str, address: str, state: str) -> str:
+        return f"{name:<{widest}}  {address:<15}  {inner_address6(address):<18}  {state}".rstrip()
+
+    names = {server.name: crop(server.name, _NAME) for server in plan.servers}
+    here = "this machine"
+    widest = max(map(len, [*names.values(), here]))
+    lines = [line(names[s.name], s.address, states[s.name]) for s in plan.servers]
+    lines.append(line(here, plan.gateway, ""))
+    lines += [f"Nothing passes between {one} and {other}." for one, other in cuts]
+    return "\n".join(lines)
 
 
 def _down(lab: Lab, _: argparse.Namespace) -> int:
@@ -92,7 +127,7 @@ def _down(lab: Lab, _: argparse.Namespace) -> int:
 
 
 def _shell(lab: Lab, arguments: argparse.Namespace) -> int:
-    return lab.machine(arguments.name).console(arguments.words)
+    return lab.console(arguments.name, arguments.words)
 
 
 def _cut(lab: Lab, arguments: argparse.Namespace) -> int:
@@ -106,7 +141,7 @@ def _join(lab: Lab, arguments: argparse.Namespace) -> int:
 
 
 def _kill(lab: Lab, arguments: argparse.Namespace) -> int:
-    lab.machine(arguments.name).kill()
+    lab.kill(arguments.name)
     return _ready(f"{arguments.name} has lost its power.")
 
 

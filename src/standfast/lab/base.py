@@ -1,14 +1,18 @@
 """The common base of all servers of all labs: a small Debian 12, made once and kept.
 
-Mirror and keyring are those of this machine's own apt.
+Mirror and keyring are those of this machine's own apt. It has the distribution's updates, as a
+server that is rented today has, and the archives of the packages that the servers will be told to
+install: three servers do not fetch them three times.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +28,7 @@ PACKAGES = (
     "ca-certificates", "kmod", "procps",
 )  # fmt: skip
 _USUAL_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+Progress = Callable[[str], None]
 
 
 class Mirror(NamedTuple):
@@ -34,10 +39,11 @@ class Mirror(NamedTuple):
     keyring: str
 
 
-def base(progress: Callable[[str], None]) -> Path:
+def base(progress: Progress, at_hand: Sequence[str] = ()) -> Path:
     """The folder of the base; made where it is not there yet, which takes a minute or two.
 
-    ``progress`` is told what is being done. Raises StandfastError.
+    ``at_hand`` are packages whose archives it holds, though they are not installed. ``progress`` is
+    told what is being done. Raises StandfastError.
     """
     mirrors = _mirrors()
     main = next((mirror for mirror in mirrors if mirror.suite == SUITE), None)
@@ -46,17 +52,31 @@ def base(progress: Callable[[str], None]) -> Path:
             f"this machine's apt has no source for Debian 12 ({SUITE}), of which a lab is made;"
             " add one to /etc/apt/sources.list.d and run apt-get update"
         )
-    digest = hashlib.sha256(" ".join([*PACKAGES, main.address]).encode()).hexdigest()[:12]
-    folder = CACHE / f"{SUITE}-{digest}"
+    words = " ".join([*PACKAGES, main.address, "with updates", *sorted(at_hand)])
+    folder = CACHE / f"{SUITE}-{hashlib.sha256(words.encode()).hexdigest()[:12]}"
     if folder.is_dir():
         return folder
-    making = CACHE / f"{folder.name}.making"
-    shutil.rmtree(making, ignore_errors=True)
     CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _debootstrap(main, making, progress)
-    _finish(making, mirrors)
-    making.rename(folder)
+    with _alone(progress):
+        if not folder.is_dir():
+            making = CACHE / f"{folder.name}.making"
+            shutil.rmtree(making, ignore_errors=True)
+            _debootstrap(main, making, progress)
+            _finish(making, mirrors, at_hand, progress)
+            making.rename(folder)
     return folder
+
+
+@contextmanager
+def _alone(progress: Progress) -> Iterator[None]:
+    """Two labs that come up at once make one base."""
+    with (CACHE / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("Another lab makes the base of all servers just now")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _mirrors() -> list[Mirror]:
@@ -72,16 +92,21 @@ def _mirrors() -> list[Mirror]:
     return found
 
 
-def _debootstrap(mirror: Mirror, folder: Path, progress: Callable[[str], None]) -> None:
+def _debootstrap(mirror: Mirror, folder: Path, progress: Progress) -> None:
+    progress("The base of all servers is made, once: a small Debian 12")
     words = (
         "debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}",
         f"--keyring={mirror.keyring}", SUITE, str(folder), mirror.address,
     )  # fmt: skip
-    progress("The base of all servers is made, once: a small Debian 12")
+    _make(words, folder, progress)
+
+
+def _make(words: Sequence[str], folder: Path, progress: Progress) -> None:
+    """Runs a tool that works on the base, line by line. Where it fails nothing is kept."""
     said: list[str] = []
     with subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, env=environment(),
+        text=True, errors="replace", env=environment(),
     ) as making:  # fmt: skip
         for line in making.stdout or ():
             said = [*said[-20:], line.rstrip()]
@@ -91,16 +116,28 @@ def _debootstrap(mirror: Mirror, folder: Path, progress: Callable[[str], None]) 
         raise StandfastError("the base of the lab could not be made:\n" + "\n".join(said))
 
 
-def _finish(folder: Path, mirrors: list[Mirror]) -> None:
-    """What must not be the same on all servers goes; the sources are this machine's."""
-    for key in (folder / "etc/ssh").glob("ssh_host_*"):
-        key.unlink()
-    (folder / "etc/machine-id").write_text("")
+def _finish(
+    folder: Path, mirrors: list[Mirror], at_hand: Sequence[str], progress: Progress
+) -> None:
+    """The sources are this machine's; what must not be the same on all servers goes."""
     lines = [
         f"deb [signed-by={_USUAL_KEYRING}] {mirror.address} {mirror.suite} main\n"
         for mirror in mirrors
         if mirror.suite.startswith(SUITE)
     ]
     (folder / "etc/apt/sources.list").write_text("".join(lines))
-    for package in (folder / "var/cache/apt/archives").glob("*.deb"):
-        package.unlink()
+    inside = (
+        "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--as-pid2", "--pipe",
+        "--resolv-conf=copy-host", "--timezone=off", f"--directory={folder}",
+        "--setenv=DEBIAN_FRONTEND=noninteractive",
+    )  # fmt: skip
+    for words in (
+        ("apt-get", "-q", "update"),
+        ("apt-get", "-qy", "upgrade"),
+        ("apt-get", "clean"),
+        ("apt-get", "-qy", "--download-only", "install", *at_hand),
+    ):
+        _make((*inside, *words), folder, progress)
+    for key in (folder / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    (folder / "etc/machine-id").write_text("")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from standfast.errors import StandfastError
 
@@ -12,6 +14,12 @@ from .base import base
 from .commands import missing, succeeds
 from .machine import Machine
 from .plan import LABS, LabPlan, LabServer
+
+
+def _on_all(machines: Iterable[Machine], do: Callable[[Machine], None]) -> None:
+    """Does something to several servers at once."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(do, machines))
 
 
 def _silent(_: str) -> None:
@@ -33,7 +41,7 @@ class Lab:
 
     def up(self) -> None:
         """Boots every server that does not run, all at once, and waits until SSH answers."""
-        ground = base(self._progress)
+        ground = self._base()
         LABS.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.plan.folder.mkdir(mode=0o755, exist_ok=True)
         network.set_up(self.plan)
@@ -48,9 +56,9 @@ class Lab:
     def down(self) -> None:
         """Leaves nothing behind, whatever state a lab of this name is in."""
         folder = self.plan.folder
-        for machine in self._all():
-            self._progress(f"{machine.server.name} goes")
-            machine.remove()
+        machines = self._all()
+        self._progress(f"{', '.join(machine.server.name for machine in machines)} go")
+        _on_all(machines, Machine.remove)
         network.take_down(self.plan)
         shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
@@ -73,33 +81,66 @@ class Lab:
         """Boots a server that was killed, from its own disk."""
         machine = self.machine(name)
         self._must_be_up()
-        machine.start(base(self._progress))
+        if machine.nspawn() is not None:
+            raise StandfastError(f"{name} is running already")
+        machine.start(self._base())
         machine.wait()
+
+    def kill(self, name: str) -> None:
+        """Takes a server's power away."""
+        machine = self.machine(name)
+        self._must_be_up()
+        if machine.nspawn() is None:
+            raise StandfastError(f"{name} has no power already: standfast lab start {name}")
+        machine.kill()
+
+    def console(self, name: str, words: list[str]) -> int:
+        """Runs a command, or a shell, on a server's console; its exit status."""
+        machine = self.machine(name)
+        self._must_be_up()
+        return machine.console(words)
 
     def restore(self) -> None:
         """Makes the disks of all servers new, and boots them: for tests."""
         self._must_be_up()
-        ground = base(self._progress)
-        for machine in self.machines.values():
-            machine.restore(ground)
+        ground = self._base()
+        _on_all(self.machines.values(), lambda machine: machine.restore(ground))
         for machine in self.machines.values():
             machine.wait()
 
     def cut(self, one: str, other: str) -> None:
-        """Cuts the link between two servers."""
+        """Cuts the link between two servers. Raises UsageError where they are not two."""
+        self.plan.pair(one, other)
         self._must_be_up()
         network.cut(self.plan, one, other)
 
     def join(self, one: str, other: str) -> None:
-        """Mends the link between two servers."""
+        """Mends the link between two servers. Raises UsageError where they are not two."""
+        self.plan.pair(one, other)
         self._must_be_up()
         network.join(self.plan, one, other)
+
+    def states(self) -> dict[str, str]:
+        """What each server does, by its name, in words."""
+        if not self._is_up():
+            return dict.fromkeys(self.machines, "is not there")
+        return {name: machine.state() for name, machine in self.machines.items()}
+
+    def cuts(self) -> list[tuple[str, str]]:
+        """Between which servers nothing passes."""
+        return network.cuts(self.plan) if self._is_up() else []
 
     def outside(self, *words: str) -> list[str]:
         """The words that run a command at a client that is neither server nor admin."""
         space = self.plan.namespace("outside")
         return ["ip", "netns", "exec", space, *words]
 
+    def _base(self) -> Path:
+        return base(self._progress, self.plan.packages)
+
+    def _is_up(self) -> bool:
+        return succeeds("ip", "link", "show", self.plan.bridge)
+
     def _must_be_up(self) -> None:
-        if not succeeds("ip", "link", "show", self.plan.bridge):
+        if not self._is_up():
             raise StandfastError("this lab is not up: standfast lab up")

@@ -6,6 +6,8 @@ reaches them. A cut is made on the bridge, where no server's own firewall has a 
 
 from __future__ import annotations
 
+import json
+from itertools import combinations
 from pathlib import Path
 
 from .commands import run, succeeds
@@ -93,8 +95,20 @@ def join(plan: LabPlan, one: str, other: str) -> None:
     _change(plan, "delete", one, other)
 
 
+def cuts(plan: LabPlan) -> list[tuple[str, str]]:
+    """Between which servers nothing passes, by their names."""
+    listed = json.loads(run("nft", "--json", "list", "set", "bridge", plan.table, "cut4"))
+    elements = [each for part in listed["nftables"] for each in part.get("set", {}).get("elem", ())]
+    pairs = {tuple(each["concat"]) for each in elements}
+    return [
+        (one.name, other.name)
+        for one, other in combinations(plan.servers, 2)
+        if (one.address, other.address) in pairs
+    ]
+
+
 def _change(plan: LabPlan, verb: str, one: str, other: str) -> None:
-    first, second = (plan.server(name).address for name in (one, other))
+    first, second = (server.address for server in plan.pair(one, other))
     pairs4 = f"{{ {first} . {second}, {second} . {first} }}"
     first6, second6 = inner_address6(first), inner_address6(second)
     pairs6 = f"{{ {first6} . {second6}, {second6} . {first6} }}"

@@ -31,11 +31,13 @@ class LabServer:
 @dataclass(frozen=True)
 class LabPlan:
     """The servers of one site. ``keys`` are public keys in OpenSSH's form: as a provider does,
-    the lab lets their owners log in as root the first time."""
+    the lab lets their owners log in as root the first time. ``packages`` are Debian packages that
+    the servers will be told to install: they need not be fetched then."""
 
     site: str
     servers: tuple[LabServer, ...]
     keys: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises UsageError for addresses that one bridge cannot carry."""
@@ -99,7 +101,14 @@ class LabPlan:
             if server.name == name:
                 return server
         known = ", ".join(server.name for server in self.servers)
-        raise UsageError(f"There is no server {name!r} in this lab; there are {known}.")
+        raise UsageError(f"there is no server {name!r} in this lab; there are {known}")
+
+    def pair(self, one: str, other: str) -> tuple[LabServer, LabServer]:
+        """Two servers between which there is a link. Raises UsageError."""
+        found = self.server(one), self.server(other)
+        if one == other:
+            raise UsageError(f"a link is between two servers: {one!r} is named twice")
+        return found
 
 
 def inner_address6(address: str) -> str:

@@ -7,7 +7,10 @@ from ..steps import Step
 from . import gate, names, packages, people, servers, uploads, web
 from .known import Known
 
-__all__ = ["Known", "wanted"]
+__all__ = ["EVERY_SITE", "Known", "wanted"]
+
+#: The Debian packages that every site installs somewhere.
+EVERY_SITE = (*packages.EVERYWHERE, *uploads.ON_MASTER)
 
 
 def wanted(site: Site, server: Server, known: Known) -> list[Step]:

@@ -6,7 +6,7 @@ from ..inventory import Server, Site
 from ..steps import File, Packages, Step, Updates
 
 #: On every server, each with what it is there for.
-_EVERYWHERE = {
+EVERYWHERE = {
     "sudo": "people become root by it",
     "nftables": "the firewall",
     "chrony": "the clock; the package starts it where a server may set its own",
@@ -31,7 +31,7 @@ APT::Periodic::Unattended-Upgrade "1";
 
 def steps(site: Site, server: Server) -> list[Step]:
     """What is installed. vsftpd comes later, behind the firewall, and on the master alone."""
-    names = (*_EVERYWHERE, *(name for name in site.packages if name not in _EVERYWHERE))
+    names = (*EVERYWHERE, *(name for name in site.packages if name not in EVERYWHERE))
     found: list[Step] = [
         Updates("no known hole is left open"),
         Packages(names, "what the site runs on"),

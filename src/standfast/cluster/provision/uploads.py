@@ -19,6 +19,7 @@ _HASHES = f"{FOLDER}/ftp.hashes"
 _PEOPLE = f"{FOLDER}/ftp.people"
 _PAM = "standfast-ftp"
 _UNIT = "vsftpd"
+ON_MASTER = (_UNIT, "libpam-pwdfile")
 _CERTIFICATE_DAYS = 3650
 _MONTH_S = 30 * 86400
 
@@ -32,7 +33,7 @@ def steps(site: Site, server: Server) -> list[Step]:
         Directory(FOLDER, "what root alone may see", mode=0o700),
         Directory(PASSWORDS, "a file for each admin's password for FTP", mode=0o700),
         *(_password(admin.name) for admin in site.admins),
-        Packages((_UNIT, "libpam-pwdfile"), "uploads"),
+        Packages(ON_MASTER, "uploads"),
         _certificate(site, server),
         File(_PEOPLE, people, "these may upload, whatever passwords there are", tells=_UNIT),
         File(
