@@ -49,21 +49,40 @@ def follow(site: Site, servers: Iterable[Server]) -> None:
 
 
 def _write(site: Site, lines: Iterable[tuple[str, str]]) -> None:
-    site.secrets.mkdir(mode=0o700, exist_ok=True)
     file = site.secrets / "known_hosts"
-    file.touch(mode=0o600)
-    with file.open("a", encoding="utf-8") as known:
-        known.write("".join(f"{place} {key}\n" for place, key in lines))
+    try:
+        site.secrets.mkdir(mode=0o700, exist_ok=True)
+        file.touch(mode=0o600)
+        with file.open("a", encoding="utf-8") as known:
+            known.write("".join(f"{place} {key}\n" for place, key in lines))
+    except OSError as error:
+        raise StandfastError(f"{file} cannot be written: {error.strerror}") from None
+
+
+def readable(site: Site) -> str:
+    """The text of the site's known_hosts; empty where no server has been met yet. Raises
+    StandfastError, with what to do, where it may not be read."""
+    file = site.secrets / "known_hosts"
+    try:
+        return file.read_text("utf-8")
+    except FileNotFoundError:
+        return ""
+    except PermissionError:
+        try:
+            owner = site.secrets.owner()
+        except (KeyError, OSError):
+            owner = "another user"
+        raise StandfastError(
+            f"{site.secrets} belongs to {owner}, and you may not read it: run this as {owner}, who"
+            " set the site up, or give that folder to yourself (sudo chown -R)"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StandfastError(f"{file} cannot be read: {error}") from None
 
 
 def _known(site: Site) -> dict[str, list[str]]:
     """The keys of each place that is known."""
-    try:
-        lines = (site.secrets / "known_hosts").read_text("utf-8").splitlines()
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise StandfastError(f"{site.secrets / 'known_hosts'} cannot be read: {error}") from None
+    lines = readable(site).splitlines()
     known: dict[str, list[str]] = {}
     for line in lines:
         places, _, key = line.partition(" ")
@@ -89,12 +108,20 @@ def _meet(server: Server) -> Stranger:
         if lines:
             listed = "".join(f"{server.name} {line}\n" for line in lines)
             prints = _run(["ssh-keygen", "-l", "-f", "-"], listed).splitlines()
-            return Stranger(server, tuple(lines), tuple(prints))
+            return Stranger(server, tuple(lines), fingerprints(prints))
     raise RemoteError(
         f"{server.name} ({server.address}) does not answer by SSH on port {server.ssh_port}"
         f" or {server.first_port}",
         reached=False,
     )
+
+
+def fingerprints(listed: Iterable[str]) -> tuple[str, ...]:
+    """What a person compares, of the lines that ``ssh-keygen -l`` prints: the same in whatever
+    order the server has told its keys, the kind that is shown most often first."""
+    pairs = [(line.split()[-1], line.split()[1]) for line in listed if len(line.split()) > 2]
+    ordered = sorted(pairs, key=lambda pair: (pair[0] != "(ED25519)", pair))
+    return tuple(f"{digest} {kind}" for kind, digest in ordered)
 
 
 def _run(words: list[str], given: str = "") -> str:

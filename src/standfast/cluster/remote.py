@@ -18,7 +18,7 @@ from typing import IO, TypeVar
 
 from standfast.errors import StandfastError
 
-from . import last_login
+from . import last_login, refused
 from .inventory import Server, Site
 
 _CONNECT_S = 8
@@ -49,9 +49,25 @@ class OtherHostKey(RemoteError):
         )
 
 
+class NotLetIn(RemoteError):
+    """A server answers, and takes none of the keys that it was shown."""
+
+    def __init__(self, where: str, login: Login, said: str) -> None:
+        why = refused.why(login.user, login.identity, login.allowed)
+        super().__init__(f"{where} does not let {login.user} in {why}", said, False)
+
+
+def complaint(stderr: bytes) -> str:
+    """What a command complained of as one line: ``ssh`` ends its own with ``\\r\\n``, and draws
+    frames around what matters."""
+    lines = stderr.decode(errors="replace").replace("\r", "\n").split("\n")
+    return "; ".join(line.strip() for line in lines if line.strip(" @"))
+
+
 @dataclass(frozen=True)
 class Login:
-    """How one gets in. ``known_hosts`` holds the keys of hosts that are trusted, no others are."""
+    """How one gets in. ``known_hosts`` holds the keys of hosts that are trusted, no others are.
+    ``allowed`` are the public keys that shall be let in, as the site's file has them."""
 
     name: str
     address: str
@@ -59,6 +75,7 @@ class Login:
     user: str
     known_hosts: Path
     identity: Path | None = None
+    allowed: tuple[str, ...] = ()
 
     def words(self, *, kept: bool = True) -> list[str]:
         """The command line of ``ssh`` up to the command. ``kept`` lets several commands share one
@@ -109,6 +126,7 @@ def logins(site: Site, server: Server) -> tuple[Login, ...]:
     admin = Login(
         server.name, str(server.address), server.ssh_port, own if own in names else names[0],
         site.secrets / "known_hosts", site.identity_file,
+        tuple(key for each in site.admins for key in each.keys),
     )  # fmt: skip
     before = last_login.read(site, server)
     earlier = [replace(admin, port=before.port, user=before.user)] if before else []
@@ -154,9 +172,11 @@ class Remote:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise RemoteError(f"{where} did not answer within {timeout_s:g} s", "", False) from None
-        said = done.stderr.decode(errors="replace").strip()
+        said = complaint(done.stderr)
         if done.returncode == 255 and "HOST IDENTIFICATION HAS CHANGED" in said:
             raise OtherHostKey(where, said, self.login.known_hosts)
+        if done.returncode == 255 and "Permission denied (" in said:
+            raise NotLetIn(where, self.login, said)
         if done.returncode == 255:  # ssh itself
             raise RemoteError(f"{where} was not reached: {said or 'no reason given'}", said, False)
         if done.returncode:
@@ -176,7 +196,7 @@ class Remote:
 
 def reach(site: Site, server: Server) -> Remote:
     """The server, by the first of the ways in that works. Raises RemoteError."""
-    refused: list[RemoteError] = []
+    failed: list[RemoteError] = []
     for login in logins(site, server):
         remote = Remote(login)
         try:
@@ -185,11 +205,12 @@ def reach(site: Site, server: Server) -> Remote:
         except OtherHostKey:
             raise
         except RemoteError as error:
-            refused.append(error)
+            failed.append(error)
         else:
             last_login.write(site, server, last_login.LastLogin(login.user, login.port))
             return remote
-    raise refused[0]
+    # A door that answers tells more than one that is shut.
+    raise next((each for each in failed if isinstance(each, NotLetIn)), failed[0])
 
 
 def on_all(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
-from standfast.cluster.contact import Stranger, follow, strangers, trust
+from standfast.cluster.contact import Stranger, fingerprints, follow, strangers, trust
 from standfast.cluster.inventory import Site
+from standfast.cluster.status.observation import admins_way
+from standfast.errors import StandfastError
 
 BLOB = "AAAAC3NzaC1lZDI1NTE5AAAAIFlGmLsMYVVnjeqC9dVDWaBFxRkYzO4nRgQFkjNvZgSJ"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ"
@@ -72,3 +78,37 @@ def test_a_server_that_gets_another_port_is_known_there_too(site: Site, tmp_path
 def test_nobody_is_known_by_following_alone(site: Site) -> None:
     follow(site, site.servers)
     assert not site.secrets.exists()
+
+
+def test_fingerprints_stand_in_one_order_whichever_way_they_came() -> None:
+    lines = [
+        "3072 SHA256:bbb ie (RSA)",
+        "256 SHA256:ccc ie (ED25519)",
+        "256 SHA256:aaa a comment of some words (ECDSA)",
+    ]
+    wanted = ("SHA256:ccc (ED25519)", "SHA256:aaa (ECDSA)", "SHA256:bbb (RSA)")
+    for order in permutations(lines):
+        assert fingerprints(order) == wanted
+
+
+def test_secrets_that_one_may_not_read_are_said_with_their_owner(
+    site: Site, tmp_path: Path
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("another user is needed, whom root alone can be")
+    trust(site, [Stranger(site.servers[0], (KEY,), ())])
+    for folder in (*site.secrets.parents[:3], tmp_path):
+        folder.chmod(0o755)
+    with as_nobody():
+        for ask in (admins_way, lambda one: strangers(one, one.servers)):
+            with pytest.raises(StandfastError, match="belongs to root, and you may not read it"):
+                ask(site)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

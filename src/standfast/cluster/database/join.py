@@ -18,7 +18,7 @@ from typing import IO
 
 from standfast.errors import StandfastError
 
-from ..remote import Remote
+from ..remote import Remote, complaint
 from ..status import heartbeat
 from . import dump, gtid, sql
 from .observe import JOINING_DATABASE, Seen, look
@@ -96,7 +96,7 @@ def _stream(source: Remote, target: Remote, names: list[str], to: str, say: Say)
     for listener in listeners:
         listener.join(5)
     if any(statuses):
-        words = b"\n".join(complaints.values()).decode(errors="replace").strip()
+        words = complaint(b"\n".join(complaints.values()))
         raise CopyError(f"the copy to {to} ended early: {words or 'no reason given'}")
     found = _POSITION.findall(ends)
     if not found:

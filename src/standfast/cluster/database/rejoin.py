@@ -25,7 +25,7 @@ from pathlib import Path
 from standfast.errors import StandfastError
 
 from ..inventory import Site
-from ..remote import Remote, RemoteError
+from ..remote import Remote, RemoteError, complaint
 from . import dump, sql
 from .observe import JOINING_DATABASE, Observed, Remotes, Seen, observe
 from .secrets import Vault
@@ -139,7 +139,7 @@ def _dump_to(remote: Remote, packed: gzip.GzipFile, name: str, say: Say) -> None
                     say(f"{name}: {sent / (1 << 20):,.1f} MiB saved")
         listener.join(60)
         if dumping.wait(60) != 0 or _END not in end:
-            why = b"".join(complaints).decode(errors="replace").strip() or "no reason given"
+            why = complaint(b"".join(complaints)) or "no reason given"
             raise StandfastError(f"the dump of {name} ended early: {why}")
     finally:
         if dumping.poll() is None:

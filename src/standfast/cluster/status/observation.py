@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from standfast.cluster import database
+from standfast.cluster.contact import readable
 from standfast.cluster.database import gtid, sql
 from standfast.cluster.database.observe import link_of
 from standfast.cluster.inventory import Server, Site
@@ -90,12 +91,12 @@ echo "clock $(date +%s.%N)"
 def admins_way(site: Site) -> dict[str, Remote | RemoteError]:
     """Every server by name, as its admin gets to it: nothing is tried out here.
 
-    Raises StandfastError where no server has ever been met.
+    Raises StandfastError where no server has ever been met, or who they are may not be read.
     """
-    if not site.secrets.is_dir():
+    if not readable(site):
         raise StandfastError(
-            f"{site.name}: no server has been set up from here (there is no {site.secrets.name} "
-            "beside the site's file): run `standfast cluster apply` first"
+            f"{site.name}: no server has been set up from here (there is no {site.secrets.name}"
+            "/known_hosts beside the site's file): run `standfast cluster apply` first"
         )
     return {server.name: Remote(logins(site, server)[0]) for server in site.servers}
 

@@ -1,0 +1,67 @@
+"""Why a server may not have let one in: which key was tried, and how another one is named.
+
+Read from the private key's own file; the server says nothing but "Permission denied".
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+_ANOTHER = "another private key is named by `identity` in the site's file"
+#: What `ssh` looks for by itself (ssh_config(5), IdentityFile).
+_USUAL = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
+
+
+def why(user: str, identity: Path | None, allowed: Sequence[str]) -> str:
+    """Words that follow "it does not let USER in". ``allowed`` are the public keys of the admins,
+    as the site's file has them."""
+    if identity is None:
+        return f"with {_by_itself()}; {_ANOTHER}"
+    try:
+        if identity.stat().st_mode & 0o077:
+            return f"with the key {identity}: others may read it, so ssh does not use it: chmod 600"
+    except OSError as error:
+        return f"with the key {identity}, which cannot be read: {error.strerror}"
+    public = _keygen("-y", "-P", "", "-f", str(identity))
+    if public is None:
+        return (
+            f"with the key {identity}, which has a passphrase that nobody is asked for here:"
+            f" ssh-add {identity}; {_ANOTHER}"
+        )
+    shown = (_keygen("-l", "-f", "-", given=public) or "").split()
+    tried = f"with the key {identity}" + (f" ({shown[1]})" if len(shown) > 1 else "")
+    if _blob(public) not in map(_blob, allowed):
+        return (
+            f"{tried}, which is none of the admins' `keys` in the site's file: {_ANOTHER}, or its"
+            f" public half goes there (ssh-keygen -y -f {identity})"
+        )
+    if user == "root":
+        return f"{tried}: give its public half to the server's provider; {_ANOTHER}"
+    return (
+        f"{tried}: the server has the `keys` that were applied last, and this is none of them;"
+        f" {_ANOTHER}"
+    )
+
+
+def _by_itself() -> str:
+    folder = Path("~/.ssh").expanduser()
+    found = [f"~/.ssh/{name}" for name in _USUAL if (folder / name).exists()]
+    files = ", ".join(found) if found else "there is none in ~/.ssh"
+    return f"the keys that ssh takes by itself (of its agent: ssh-add -l; {files})"
+
+
+def _blob(line: str) -> str:
+    return (line.split() + ["", ""])[1]
+
+
+def _keygen(*words: str, given: str = "") -> str | None:
+    """What ``ssh-keygen`` prints; None where it fails."""
+    try:
+        done = subprocess.run(
+            ["ssh-keygen", *words], input=given, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
