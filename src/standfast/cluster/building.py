@@ -108,13 +108,20 @@ def apply(
     tell("all servers are asked")
     learnt = learn(site)
     done = _prepare(site, learnt, vault, open_engine, say)
+    carried_out: dict[str, list[Step]] = {}
     for _ in range(2):
         whole = learnt.whole(site)
         for server in in_order(site, learnt):
+            steps = _steps(site, server, learnt, vault)
+            # The second time it is what the servers have told since, and no more.
+            todo = [step for step in steps if step not in carried_out.get(server.name, ())]
+            carried_out[server.name] = steps
+            if not todo:
+                continue
             tell(f"{server.name} is looked at")
             engine = _open(site, server, open_engine)
             try:
-                done += engine.carry_out(_steps(site, server, learnt, vault), check)
+                done += engine.carry_out(todo, check)
             finally:
                 engine.close()
         if whole:
