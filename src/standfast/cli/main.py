@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StandfastError as error:
         return _complain(str(error), 1)
     except KeyboardInterrupt:
-        return 130
+        return _complain("interrupted", 130)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         _drop_output()
@@ -120,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _complain(words: str, status: int) -> int:
+    from standfast.cli.tables import print_whole
+
     with suppress(OSError):
-        print(f"standfast: {words}", file=sys.stderr)
+        print_whole(f"standfast: {words}", out=sys.stderr)
     return status

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from standfast.diagnose.words import duration, harmless, moment
 
@@ -18,7 +19,9 @@ __all__ = [
     "moment",
     "print_pairs",
     "print_table",
+    "print_whole",
     "print_words",
+    "wrapped",
 ]
 
 CROP = "…"
@@ -86,6 +89,37 @@ def print_words(text: str) -> None:
     from rich.text import Text
 
     Console(width=line_width(), color_system=None).print(Text(harmless(text)))
+
+
+def print_whole(text: str, indent: str = "", out: TextIO | None = None) -> None:
+    """Prints text of any length, made harmless, each of its lines behind ``indent``: in lines that
+    fit where a terminal shows it, else as it is, for programs and files."""
+    out = out or sys.stdout
+    for line in text.rstrip("\n").split("\n"):
+        shown = indent + harmless(line)
+        lines = wrapped(shown, line_width(), indent + "  ") if out.isatty() else [shown]
+        print("\n".join(lines), file=out)
+
+
+def wrapped(line: str, width: int, indent: str = "") -> list[str]:
+    """A line in pieces of at most ``width`` columns, those after the first behind ``indent``:
+    broken at spaces, and where there is none for long in the middle of a word."""
+    room = width - len(indent)
+    if columns_of(line) <= width:
+        return [line]
+    if not line.isascii():
+        from rich.cells import chop_cells
+
+        first, *rest = chop_cells(line, room)
+        return [first, *(indent + piece for piece in rest)]
+    pieces, at = [], 0
+    while len(line) - at > (most := room if at else width):
+        space = line.rfind(" ", at + most // 2, at + most + 1)
+        end = space if space > 0 else at + most
+        pieces.append(line[at:end])
+        at = end + (space > 0)
+    pieces.append(line[at:])
+    return [pieces[0], *(indent + piece for piece in pieces[1:])]
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:

@@ -235,6 +235,7 @@ def test_a_dead_server_is_healed_around_and_taken_back(
     assert heal(ring.site, ring.remotes, asks=False) == 0
     said = capsys.readouterr().out
     assert "Away: one" in said and "two: replicates from three" in said
+    assert "and is put right as far as it can be:" in said  # nobody is asked
     assert "Every row is on every server (2)" in said
     assert within(10, lambda: wrong(ring) == []), wrong(ring)
     ring["one"].start()
@@ -251,7 +252,9 @@ def test_healing_asks_and_does_nothing_without_an_answer(
     monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
     with pytest.raises(UsageError, match="--yes"):
         heal(ring.site, ring.remotes, asks=True)
-    assert "two: the link from one is started again" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "and would be put right as far as it can be:" in said
+    assert "two: the link from one is started again" in said
     for answer, status in (("", 1), ("n", 1), ("y", 0)):
         terminal = io.StringIO(f"{answer}\n")
         monkeypatch.setattr(terminal, "isatty", lambda: True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from standfast.diagnose.words import harmless
+from standfast.cli.tables import print_whole
 from standfast.errors import StandfastError
 
 from . import progress
@@ -88,7 +89,8 @@ def _apply(site: Site, plan: Plan | None) -> int:
 
         def say(change: Change) -> None:
             where = f"{change.server}: " if change.server else ""
-            print(f"{where}{harmless(change.title)}", flush=True)
+            print_whole(f"{where}{change.title}")
+            sys.stdout.flush()
             tell(f"{where}{change.title}")
             done.append(change)
 

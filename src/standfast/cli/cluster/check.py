@@ -23,6 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.table import Table
     from rich.text import Text
 
+    from standfast.cli.tables import print_words
     from standfast.cluster.inventory import load_site
 
     site = load_site(arguments.file)
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         )  # fmt: skip
     admins = ", ".join(admin.name for admin in site.admins)
     databases = ", ".join(site.database.databases) or "none named"
-    print(f"{site.name} ({site.domain}), administered by {admins}")
-    print(f"Databases: {databases}; replicated in a {site.database.topology}")
+    print_words(f"{site.name} ({site.domain}), administered by {admins}")
+    print_words(f"Databases: {databases}; replicated in a {site.database.topology}")
     Console().print(table)
     return 0

@@ -60,7 +60,8 @@ def heal(site: Site, remotes: Remotes, *, asks: bool) -> int:
     if not missing:
         print("Nothing to heal.")
         return 0
-    print("This is not as it shall be, and would be put right as far as it can be:")
+    verb = "would be" if asks else "is"
+    print(f"This is not as it shall be, and {verb} put right as far as it can be:")
     for words in missing:
         print_words(f"  {words}")
     if asks and not agreed():

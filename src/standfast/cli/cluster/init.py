@@ -12,6 +12,8 @@ from standfast.errors import StandfastError, UsageError
 
 _KINDS = ("ed25519", "ecdsa", "rsa")
 _OWN_KEY = "site.key"
+#: What is done with the file, once its servers are there.
+_NEXT = ("plan", "apply", "verify", "status")
 
 
 def add(
@@ -51,8 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"Do not commit what stays beside it: {kept}")
     option = "" if arguments.file == "site.toml" else f" -f {file}"
     print("Try it out:")
-    for command in ("lab up", "cluster apply", "cluster verify"):
-        print(f"  standfast {command}{option}")
+    root = "" if os.geteuid() == 0 else "sudo "
+    for command in (f"{root}standfast lab up", *map("standfast cluster {}".format, _NEXT)):
+        print(f"  {command}{option}")
     return 0
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from standfast.diagnose.words import harmless
+from standfast.cli.tables import print_whole
 
 from . import progress
 
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 def who_is_away(away: Mapping[str, RemoteError] | None) -> int:
     """Says which servers were left out, and why; the exit status that this makes."""
     for why in (away or {}).values():
-        print(f"Left out: {harmless(str(why))}", file=sys.stderr)
+        print_whole(f"Left out: {why}", out=sys.stderr)
     return 1 if away else 0
 
 
@@ -83,9 +83,10 @@ def show(changes: Sequence[Change]) -> None:
         if change.server != server:
             server = change.server
             print(f"\n{server or 'the databases'}")
-        print(f"  {harmless(change.title)}\n      {change.why}")
-        for line in (change.diff or "").splitlines():
-            print(f"      {harmless(line)}")
+        print_whole(change.title, "  ")
+        print_whole(change.why, "      ")
+        if change.diff:
+            print_whole(change.diff, "      ")
     sys.stdout.flush()
 
 

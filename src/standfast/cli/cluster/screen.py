@@ -18,6 +18,8 @@ from standfast.cluster.status.matrix import ages, behind
 from standfast.cluster.status.seen import Replica, Seen, SiteSeen
 
 _NAME = 12
+_NUMBERS = ("up", "load", "disk", "clock, s")
+_COLUMNS = ("server", "location", "state", "up", "load", "services", "links", "disk", "clock, s")
 _GOOD, _BAD = "green", "bold red"
 Value = TypeVar("Value", int, float)
 
@@ -64,13 +66,12 @@ def _head(site: Site, seen: SiteSeen, findings: Sequence[Finding]) -> Text:
 
 def _servers(site: Site, seen: SiteSeen, findings: Sequence[Finding]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
-    for title in ("server", "location", "state", "up", "load", "services", "links", "disk"):
+    for title in _COLUMNS:
         flexible = title == "location"
         table.add_column(
-            title, no_wrap=True, overflow="ellipsis", ratio=1 if flexible else None,
-            justify="right" if title in ("up", "load", "disk") else "left",
+            title, no_wrap=not flexible, overflow="fold", ratio=1 if flexible else None,
+            justify="right" if title in _NUMBERS else "left",
         )  # fmt: skip
-    table.add_column("clock", no_wrap=True, justify="right")
     wrong = {finding.server for finding in findings}
     for server in site.servers:
         one = seen.servers[server.name]
@@ -110,7 +111,7 @@ def _disk(one: Seen) -> Text:
 
 
 def _clock(one: Seen) -> str:
-    return f"{one.clock.offset_s:+.2f} ±{one.clock.accuracy_s:.2f} s"
+    return f"{one.clock.offset_s:+.2f} ±{one.clock.accuracy_s:.2f}"
 
 
 def _matrix(

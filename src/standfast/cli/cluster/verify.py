@@ -7,11 +7,14 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from standfast.cli.tables import Column, harmless, print_pairs, print_table
+from standfast.cli.tables import Column, crop, print_pairs, print_table, print_whole
 
 if TYPE_CHECKING:
     from standfast.cluster.inventory import Site
     from standfast.cluster.status.scratch import Proof
+
+#: How much of a server's name stands above its column.
+_NAME = 6
 
 
 def add(
@@ -45,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def say(words: str) -> None:
     """Says how far it is, beside the answer."""
-    print(harmless(words), file=sys.stderr, flush=True)
+    print_whole(words, out=sys.stderr)
+    sys.stderr.flush()
 
 
 def as_json(site: Site, proof: Proof) -> dict[str, Any]:
@@ -69,7 +73,7 @@ def show(site: Site, proof: Proof) -> None:
     """The table, with where each row is."""
     if proof.written:
         columns = [Column("id", number=True), Column("location", flexible=True)]
-        columns += [Column(server.name[:6]) for server in site.servers]
+        columns += [Column(crop(server.name, _NAME)) for server in site.servers]
         rows = []
         for _, row in sorted(proof.written, key=lambda one: one[1]):
             there = [

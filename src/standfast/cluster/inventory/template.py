@@ -6,7 +6,7 @@ import json
 
 _TEMPLATE = """\
 # The site. As it stands it fits the lab, whole servers on this machine:
-#   standfast lab up && standfast cluster apply && standfast cluster verify
+#   sudo standfast lab up && standfast cluster apply && standfast cluster verify
 # What each key means, and what else there is: docs/site.md
 
 name = "shop"                   # of this site; its secrets are kept in shop.secrets/

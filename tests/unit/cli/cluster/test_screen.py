@@ -48,16 +48,32 @@ def test_a_site_that_is_well_is_shown_on_one_screen() -> None:
     assert [line.rstrip() for line in lines] == [
         "shop: 3 servers, ring, 2027-01-15 08:00:00 UTC: all is well",
         "",
-        "server  location     state       up  load  services  links   disk          clock",
-        "ie      City 1       well   12 days  0.10  6 of 6    1 of 1  41 %  +0.00 ±0.05 s",
-        "nl      City 2       well   12 days  0.10  5 of 5    1 of 1  41 %  +0.00 ±0.05 s",
-        "us      City 3       well   12 days  0.10  5 of 5    1 of 1  41 %  +0.00 ±0.05 s",
+        "server  location       state       up  load  services  links   disk     clock, s",
+        "ie      City 1         well   12 days  0.10  6 of 6    1 of 1  41 %  +0.00 ±0.05",
+        "nl      City 2         well   12 days  0.10  5 of 5    1 of 1  41 %  +0.00 ±0.05",
+        "us      City 3         well   12 days  0.10  5 of 5    1 of 1  41 %  +0.00 ±0.05",
         "",
         "heartbeats, s    ie    nl    us    transactions behind    ie    nl    us",
         "of ie           0.4   0.4   0.4    of ie                   0     0     0",
         "of nl           0.4   0.4   0.4    of nl                   0     0     0",
         "of us           0.4   0.4   0.4    of us                   0     0     0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("location", "lines"),
+    [
+        ("United States", ["United States"]),
+        ("Frankfurt am Main, Germany", ["Frankfurt am", "Main, Germany"]),
+        ("x" * 30, ["x" * 13, "x" * 13, "x" * 4]),
+    ],
+)
+def test_a_location_is_shown_whole(location: str, lines: list[str]) -> None:
+    one = site()
+    here = one.servers[0].model_copy(update={"location": location})
+    one = one.model_copy(update={"servers": (here, *one.servers[1:])})
+    rows = shown(one, well(one)).splitlines()[3 : 3 + len(lines)]
+    assert [row[8:21].rstrip() for row in rows] == lines
 
 
 def test_what_is_wrong_stands_below() -> None:
