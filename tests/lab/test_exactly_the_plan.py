@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ from standfast.cluster.building import Done, Plan
 from standfast.cluster.database import Vault
 from standfast.cluster.engine import Change, PyinfraEngine
 from standfast.cluster.inventory import Site
+from standfast.cluster.lease import held
 from standfast.cluster.remote import reach
 from standfast.errors import StandfastError
 from standfast.lab import Lab
@@ -30,10 +32,11 @@ def apply(
     site: Site, planned: Plan | None, agreed: Callable[[Sequence[Change]], bool]
 ) -> tuple[Done, list[str]]:
     said: list[str] = []
-    done = building.apply(
-        site, PyinfraEngine, Vault(site), lambda change: said.append(change.title),
-        lambda words: None, planned, agreed,
-    )  # fmt: skip
+    with held(site, "apply", partial(reach, site)) as hold:
+        done = building.apply(
+            site, PyinfraEngine, Vault(site), lambda change: said.append(change.title),
+            lambda words: None, planned, agreed, hold,
+        )  # fmt: skip
     return done, said
 
 

@@ -1,7 +1,7 @@
 """A whole site is looked at, or made to be what its file says, server by server.
 
 What always holds: nothing is done that was not in the plan that was agreed to, or agreed to on the
-way; a server that does not answer holds up no other.
+way, nor on a server whose lease is not held; a server that does not answer holds up no other.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .database import Vault
 from .engine import Change, Engine, OpenEngine
 from .inventory import Server, Site
 from .learning import Learnt, learn
+from .lease import Hold
 from .provision import Known, servers
 from .remote import Login, Remote, RemoteError, logins, on_all, reach
 from .steps import Packages, Step, Updates
@@ -89,8 +90,9 @@ def apply(
     tell: Callable[[str], None],
     planned: Plan | None,
     agreed: Agreed,
+    hold: Hold,
 ) -> Done:
-    """Makes all servers that answer what the file says.
+    """Makes all servers whose leases are held what the file says.
 
     ``planned`` is what was agreed to, None for whatever there is; what turns out to be needed
     beside it is done where ``agreed`` says so. Server by server, the master last; only new servers,
@@ -103,10 +105,12 @@ def apply(
     def check(change: Change) -> None:
         if allowed is not None and (change.server, change.about) not in allowed:
             _ask([change], agreed)
+        hold.check(change.server)
         say(change)
 
     tell("all servers are asked")
-    learnt = learn(site)
+    learnt = learn(site, hold.away)
+    hold.check(*learnt.new)
     done = _prepare(site, learnt, vault, open_engine, say)
     carried_out: dict[str, list[Step]] = {}
     for _ in range(2):
@@ -126,9 +130,9 @@ def apply(
                 engine.close()
         if whole:
             break
-        learnt = learn(site)
+        learnt = learn(site, hold.away)
     tell("the databases are looked at")
-    remotes = on_all(site.servers, lambda server: reach(site, server))
+    remotes = _reached(site, learnt.away)
     if allowed is not None:
         missing = _missing(site, remotes, vault)
         new = [change for change in missing if (change.server, change.about) not in allowed]
@@ -138,7 +142,7 @@ def apply(
     def settling(words: str) -> None:
         say(Change("", words, _WHY_DATABASES))
 
-    settled = database.settle(site, remotes, vault, settling)
+    settled = database.settle(site, remotes, vault, settling, check=hold.check)
     done += [Change("", words, _WHY_DATABASES) for words in settled]
     return Done(tuple(done), learnt.away)
 
@@ -156,12 +160,14 @@ def _missing(site: Site, remotes: Mapping[str, Remote | RemoteError], vault: Vau
 
 def _with_database(site: Site, learnt: Learnt) -> Mapping[str, Remote | RemoteError]:
     """The servers whose database can be looked at; the others as if they were not reached."""
+    new = {n: RemoteError(f"{n} has no database yet", reached=False) for n in learnt.new}
+    return _reached(site, {**new, **learnt.away})
 
+
+def _reached(site: Site, left_out: Mapping[str, RemoteError]) -> Mapping[str, Remote | RemoteError]:
     def one(server: Server) -> Remote:
-        if server.name in learnt.away:
-            raise learnt.away[server.name]
-        if server.name in learnt.new:
-            raise RemoteError(f"{server.name} has no database yet", reached=False)
+        if server.name in left_out:
+            raise left_out[server.name]
         return reach(site, server)
 
     return on_all(site.servers, one)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from standfast.errors import StandfastError
 
 from .database import options
-from .inventory import Site
+from .inventory import Server, Site
 from .provision.servers import KEY
 from .remote import OtherHostKey, RemoteError, on_all, reach
 
@@ -43,14 +44,21 @@ class Learnt:
         } <= self.public_keys.keys() | self.away.keys()
 
 
-def learn(site: Site) -> Learnt:
-    """What all servers that are reached say of themselves.
+def learn(site: Site, left_out: Mapping[str, RemoteError] = MappingProxyType({})) -> Learnt:
+    """What all servers that are reached say of themselves. Those ``left_out`` are not asked; they
+    are away.
 
     Raises StandfastError where one has another number than the file gives it, RemoteError where one
     shows another host key, or none is reached.
     """
     found = Learnt()
-    told = on_all(site.servers, lambda server: reach(site, server).run(_LEARN))
+
+    def ask(server: Server) -> str:
+        if server.name in left_out:
+            raise left_out[server.name]
+        return reach(site, server).run(_LEARN)
+
+    told = on_all(site.servers, ask)
     for name, answer in told.items():
         if isinstance(answer, OtherHostKey):
             raise answer

@@ -122,7 +122,7 @@ def logins(site: Site, server: Server) -> tuple[Login, ...]:
     worked last, before the file was changed; then that of its provider. Who runs this goes by their
     own name where they are among the admins, else by the first one's."""
     names = [each.name for each in site.admins]
-    own = _user()
+    own = user()
     admin = Login(
         server.name, str(server.address), server.ssh_port, own if own in names else names[0],
         site.secrets / "known_hosts", site.identity_file,
@@ -134,7 +134,7 @@ def logins(site: Site, server: Server) -> tuple[Login, ...]:
     return tuple(dict.fromkeys([admin, *earlier, first]))
 
 
-def _user() -> str:
+def user() -> str:
     """Who runs this; nobody where the system has no name for them."""
     try:
         return getpass.getuser()
@@ -194,8 +194,9 @@ class Remote:
         )
 
 
-def reach(site: Site, server: Server) -> Remote:
-    """The server, by the first of the ways in that works. Raises RemoteError."""
+def reach(site: Site, server: Server, *, remember: bool = True) -> Remote:
+    """The server, by the first of the ways in that works. ``remember``: it is known from now on
+    that this one did. Raises RemoteError."""
     failed: list[RemoteError] = []
     for login in logins(site, server):
         remote = Remote(login)
@@ -207,7 +208,8 @@ def reach(site: Site, server: Server) -> Remote:
         except RemoteError as error:
             failed.append(error)
         else:
-            last_login.write(site, server, last_login.LastLogin(login.user, login.port))
+            if remember:
+                last_login.write(site, server, last_login.LastLogin(login.user, login.port))
             return remote
     # A door that answers tells more than one that is shut.
     raise next((each for each in failed if isinstance(each, NotLetIn)), failed[0])

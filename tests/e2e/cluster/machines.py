@@ -22,6 +22,7 @@ from standfast.cluster.database import (
     sql,
 )
 from standfast.cluster.inventory import Server, Site
+from standfast.cluster.lease import place
 from standfast.cluster.remote import Login, Remote, RemoteError
 from standfast.cluster.steps import File
 
@@ -41,6 +42,7 @@ class Local(Remote):
 
     def command(self, script: str, *, kept: bool = True) -> list[str]:
         """As a script of the shell, here."""
+        script = script.replace(place.FOLDER, str(self.socket.parent / "run"))
         return ["env", f"HOME={self.socket.parent}", "sh", "-c", script]
 
 

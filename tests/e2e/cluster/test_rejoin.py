@@ -90,7 +90,7 @@ def test_what_was_interrupted_after_the_file_is_finished_by_heal(
 ) -> None:
     parted(bare)
 
-    def killed(*_: object) -> list[str]:
+    def killed(*_: object, **__: object) -> list[str]:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

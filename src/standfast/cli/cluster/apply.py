@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from standfast.cli.tables import print_whole
@@ -12,6 +13,7 @@ from standfast.errors import StandfastError
 
 from . import progress
 from .asking import agreed, typed
+from .leasing import add_option, leased
 from .plan import NO_CHANGES, count, later, show, who_is_away
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def add(
     parser.add_argument(
         "--yes", action="store_true", help="do not ask, and trust the keys of unknown servers"
     )
+    add_option(parser)
     return parser
 
 
@@ -46,8 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     site = load_site(arguments.file)
     meet(site, yes=arguments.yes)
+    breaks = arguments.break_lease
     if arguments.yes:
-        return _apply(site, None)
+        return _apply(site, None, breaks=breaks)
     plan = _plan(site)
     if not plan.changes:
         print(NO_CHANGES)
@@ -55,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not _agreed(site, plan):
         print("Nothing was done.")
         return 0
-    return _apply(site, plan)
+    return _apply(site, plan, breaks=breaks)
 
 
 def _plan(site: Site) -> Plan:
@@ -79,13 +83,15 @@ def _agreed(site: Site, plan: Plan) -> bool:
     return agreed()
 
 
-def _apply(site: Site, plan: Plan | None) -> int:
+def _apply(site: Site, plan: Plan | None, *, breaks: bool) -> int:
     from standfast.cluster import building
     from standfast.cluster.database import Vault
     from standfast.cluster.engine import PyinfraEngine
+    from standfast.cluster.remote import reach
 
     done: list[Change] = []
-    with progress.shown() as tell:
+    way = partial(reach, site, remember=False)
+    with leased(site, "apply", way, breaks=breaks) as hold, progress.shown() as tell:
 
         def say(change: Change) -> None:
             where = f"{change.server}: " if change.server else ""
@@ -101,7 +107,7 @@ def _apply(site: Site, plan: Plan | None) -> int:
             return agreed()
 
         try:
-            found = building.apply(site, PyinfraEngine, Vault(site), say, tell, plan, more)
+            found = building.apply(site, PyinfraEngine, Vault(site), say, tell, plan, more, hold)
         except (StandfastError, KeyboardInterrupt) as error:
             begun = f"It stopped at change {len(done)}" if done else "It stopped at once"
             why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)

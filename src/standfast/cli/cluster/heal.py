@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from standfast.cli.tables import print_words
 
+from .leasing import add_option, by, leased
+
 if TYPE_CHECKING:
     from standfast.cluster.database.observe import Remotes
     from standfast.cluster.inventory import Site
@@ -23,6 +25,7 @@ def add(
         "step by step, and proves it by rows. Ends with status 1 where not all could be done.",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    add_option(parser)
     return parser
 
 
@@ -32,10 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     from standfast.cluster.status.observation import admins_way
 
     site = load_site(arguments.file)
-    return heal(site, admins_way(site), asks=not arguments.yes)
+    return heal(site, admins_way(site), asks=not arguments.yes, breaks=arguments.break_lease)
 
 
-def heal(site: Site, remotes: Remotes, *, asks: bool) -> int:
+def heal(site: Site, remotes: Remotes, *, asks: bool, breaks: bool = False) -> int:
     """Shows, asks, does and proves; the exit status."""
     from standfast.cluster.database import Vault, observe
     from standfast.cluster.database.observe import Away
@@ -68,14 +71,16 @@ def heal(site: Site, remotes: Remotes, *, asks: bool) -> int:
         print("Nothing was done.")
         return 1
     left = False
-    try:
-        settle(site, remotes, vault, say)
-    except Unsettled as unsettled:
-        left = True
-        print("This is left:")
-        for words in str(unsettled).splitlines():
-            print_words(f"  {words}")
-    proof = prove(site, remotes, say)
+    with leased(site, "heal", by(remotes), breaks=breaks) as hold:
+        remotes = hold.remotes(remotes)
+        try:
+            settle(site, remotes, vault, say, check=hold.check)
+        except Unsettled as unsettled:
+            left = True
+            print("This is left:")
+            for words in str(unsettled).splitlines():
+                print_words(f"  {words}")
+        proof = prove(site, remotes, say)
     proof.wrong = [(name, words) for name, words in proof.wrong if name not in away]
     show(site, proof)
     return 1 if left or proof.wrong else 0

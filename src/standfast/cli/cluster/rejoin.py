@@ -9,6 +9,8 @@ from pathlib import Path
 from standfast.cli.tables import print_words
 from standfast.errors import StandfastError, UsageError
 
+from .leasing import add_option, by, leased
+
 
 def add(
     actions: argparse._SubParsersAction[argparse.ArgumentParser],
@@ -28,6 +30,7 @@ def add(
         help="default: SERVER-DATE.sql.gz beside site.toml; it must not be there yet",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask for the server's name")
+    add_option(parser)
     return parser
 
 
@@ -62,7 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.yes and not typed(name, "Type the server's name to do it: "):
         print("Nothing was done.")
         return 1
-    rejoin(site, remotes, Vault(site), name, file, say)
-    proof = prove(site, remotes, say)
+    with leased(site, f"rejoin {name}", by(remotes), breaks=arguments.break_lease) as hold:
+        remotes = hold.remotes(remotes)
+        rejoin(site, remotes, Vault(site), name, file, say, hold.check)
+        proof = prove(site, remotes, say)
     show(site, proof)
     return 1 if proof.wrong else 0

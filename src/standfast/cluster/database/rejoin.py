@@ -29,7 +29,7 @@ from ..remote import Remote, RemoteError, complaint
 from . import dump, sql
 from .observe import JOINING_DATABASE, Observed, Remotes, Seen, observe
 from .secrets import Vault
-from .settle import settle
+from .settle import Check, settle, unchecked
 
 Say = Callable[[str], None]
 _PIECE = 1 << 18
@@ -71,13 +71,20 @@ def refusal(site: Site, observed: Observed, name: str) -> str | None:
 
 
 def rejoin(
-    site: Site, remotes: Remotes, vault: Vault, name: str, file: Path, say: Say
+    site: Site,
+    remotes: Remotes,
+    vault: Vault,
+    name: str,
+    file: Path,
+    say: Say,
+    check: Check = unchecked,
 ) -> list[str]:
     """Saves a server's databases to ``file`` (mode 600, gzip), and lets it join anew; returns what
     was done, in words.
 
     Raises StandfastError where it cannot be, or the file cannot be written: the server is then as
-    it was. What comes later may raise what ``settle`` raises; run again, ``settle`` finishes it.
+    it was. Raises what ``check`` raises; then the server is left as it is, and `apply` has it take
+    writes again. What comes later may raise what ``settle`` raises; run again, it finishes it.
     """
     observed = observe(site, remotes)
     if (why := refusal(site, observed, name)) is not None:
@@ -85,18 +92,22 @@ def rejoin(
     remote = remotes[name]
     if isinstance(remote, RemoteError):
         raise remote
+    check(name)
     try:
         sql.ask(remote, *_STILL)
         _save(remote, file, name, say)
+        check(name)
     except BaseException:  # Ctrl-C too: the server is not left without writes
         took_writes = not observed.seen[name].read_only
-        with contextlib.suppress(RemoteError):
+        # Where another run changes it now, what it is left as is that run's affair.
+        with contextlib.suppress(StandfastError):
+            check(name)
             sql.ask(remote, *["SET GLOBAL read_only = OFF"] * took_writes, *_AGAIN)
         raise
     sql.ask(remote, *_MARK)
     saved = f"{name}: all that it held is in {file}"
     say(saved)
-    return [saved, *settle(site, remotes, vault, say)]
+    return [saved, *settle(site, remotes, vault, say, check=check)]
 
 
 def _is_whole(one: Seen) -> bool:

@@ -33,6 +33,8 @@ from .observe import Away, Observed, Remotes, Seen, look, observe
 from .secrets import Vault
 
 Say = Callable[[str], None]
+#: Is called with a server's name before that server is changed, and raises where it may not be.
+Check = Callable[[str], None]
 #: Links that were changed come right in a second or two, or not without help.
 _PATIENCE_S = 45.0
 _PAUSE_S = 0.3
@@ -49,13 +51,23 @@ class Unsettled(StandfastError):
         self.done = done
 
 
+def unchecked(name: str) -> None:
+    """Whoever calls has seen to it that nobody else changes the servers."""
+
+
 def settle(
-    site: Site, remotes: Remotes, vault: Vault, say: Say, patience_s: float = _PATIENCE_S
+    site: Site,
+    remotes: Remotes,
+    vault: Vault,
+    say: Say,
+    patience_s: float = _PATIENCE_S,
+    check: Check = unchecked,
 ) -> list[str]:
     """Does what is to be done, and returns it in words; an empty list where all was well.
 
     Links that need time are given up to ``patience_s`` seconds from the last change. Raises
-    Unsettled where a person is needed, RemoteError where a server is lost on the way.
+    Unsettled where a person is needed, RemoteError where a server is lost on the way, and what
+    ``check`` raises.
     """
     done: list[str] = []
     tried: dict[HealingStep, int] = {}
@@ -81,10 +93,12 @@ def settle(
             break
         seen_well = False
         for change in changes:
+            check(change.server)
             say(change.words)
             done.append(change.words)
         _prepare(site, remotes, changes)
         for step in acting:
+            check(_changed_by(step))
             if not tried.get(step):
                 say(str(step))
                 done.append(str(step))
@@ -133,6 +147,17 @@ def carry_out(
             sql.ask(_reached(remotes, server), heartbeat.HALT_SQL)
         case Wait() | NeedsPerson():
             pass
+
+
+def _changed_by(step: HealingStep) -> str:
+    """The server that a step changes."""
+    match step:
+        case Copy():
+            return step.target
+        case CreateDatabase() | Retire() | Halt() | Strict() | NeedsPerson():
+            return step.server
+        case _:
+            return step.replica
 
 
 def _silent(observed: Observed) -> list[str]:
