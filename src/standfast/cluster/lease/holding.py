@@ -158,8 +158,8 @@ class Hold:
             lease = self._swap(one, f"{since} {self._words}", until=_is_whole)
             if lease is None:
                 self._lost = self._lost or (
-                    f"the lease of {server.name} is gone (was the server booted meanwhile?)."
-                    " Nothing more was changed."
+                    f"the lease of {server.name} is gone: another run broke it, or the server was"
+                    " booted. Nothing more was changed."
                 )
             elif lease.token != self._token:
                 self._lost = self._lost or (
