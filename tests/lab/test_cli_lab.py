@@ -99,6 +99,16 @@ def test_servers_come_are_cut_off_killed_and_go(folder: Path) -> None:
     assert (twice.returncode, twice.stderr) == (1, "standfast: ie is running already\n")
 
 
+def test_a_site_of_another_labs_addresses_is_refused_by_its_name(lab: Lab, tmp_path: Path) -> None:
+    assert standfast(tmp_path, "cluster", "init").returncode == 0
+    file = tmp_path / "site.toml"
+    file.write_text(file.read_text().replace("10.88.0", NETWORK))
+    up = standfast(tmp_path, "lab", "up")
+    assert up.returncode == 1
+    assert f"that of the lab {lab.plan.site}, which is up" in up.stderr
+    assert "Nothing was done" in up.stderr
+
+
 def test_down_takes_away_what_an_up_that_was_killed_has_left(folder: Path) -> None:
     words = [sys.executable, "-m", "standfast", "lab", "up"]
     with subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True) as up:

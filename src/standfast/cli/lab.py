@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         LabServer(server.name, str(server.address), server.ssh_port) for server in site.servers
     )
     keys = tuple(key for admin in site.admins for key in admin.keys)
-    lab = Lab(LabPlan(site.name, servers, keys, EVERY_SITE), _say)
+    file = str(Path(arguments.file).resolve())
+    lab = Lab(LabPlan(site.name, servers, keys, EVERY_SITE, file), _say)
     do = {
         "up": _up,
         "status": _status,

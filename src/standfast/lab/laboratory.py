@@ -9,7 +9,7 @@ from pathlib import Path
 
 from standfast.errors import StandfastError
 
-from . import network
+from . import network, taken
 from .base import base
 from .commands import missing, succeeds
 from .machine import Machine
@@ -40,10 +40,13 @@ class Lab:
         self._progress = progress
 
     def up(self) -> None:
-        """Boots every server that does not run, all at once, and waits until SSH answers."""
+        """Boots every server that does not run, all at once, and waits until SSH answers. Raises
+        StandfastError where another lab has its addresses or its name."""
+        taken.refuse(self.plan)
         ground = self._base()
         LABS.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.plan.folder.mkdir(mode=0o755, exist_ok=True)
+        taken.remember(self.plan)
         network.set_up(self.plan)
         booting = [each for each in self.machines.values() if each.nspawn() is None]
         for machine in booting:

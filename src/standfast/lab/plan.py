@@ -32,12 +32,14 @@ class LabServer:
 class LabPlan:
     """The servers of one site. ``keys`` are public keys in OpenSSH's form: as a provider does,
     the lab lets their owners log in as root the first time. ``packages`` are Debian packages that
-    the servers will be told to install: they need not be fetched then."""
+    the servers will be told to install: they need not be fetched then. ``file`` is the absolute
+    path of the file of the site; nothing where there is none."""
 
     site: str
     servers: tuple[LabServer, ...]
     keys: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    file: str = ""
 
     def __post_init__(self) -> None:
         """Raises UsageError for addresses that one bridge cannot carry."""
