@@ -101,8 +101,9 @@ class _Healing:
             else:
                 words = (
                     f"MariaDB calls itself number {seen.server_id} (domain {seen.domain}), in the "
-                    f"inventory it is {number}. A number never changes: put back the one it had, "
-                    "or empty the server and let it join anew"
+                    f"inventory it is {number}. A number never changes: put back the one it had in "
+                    "MariaDB's options and restart it; what it has left out meanwhile it gets, and "
+                    f"what it wrote is saved, by: standfast cluster rejoin {name}"
                 )
             yield NeedsPerson(name, words)
 
@@ -116,8 +117,9 @@ class _Healing:
                 yield Halt(name)
             yield NeedsPerson(
                 name,
-                "its own log has gone back (RESET MASTER, or an old copy of its disk), so the"
-                " others leave out what it has written since. It takes no writes; what it alone has"
+                "its own log has gone back (RESET MASTER, or an old copy of its disk), or it ran"
+                " under another number: what it has written since is left out elsewhere, or what"
+                " others have, here. It takes no writes; what it alone has"
                 f" is saved, and it is copied anew, by: standfast cluster rejoin {name}",
             )
 

@@ -28,6 +28,9 @@ _NOT_IN_LOGS = 1236
 #: Of these, the one where its log goes on after a transaction that it lacks, and at which the
 #: replica is.
 _HOLE = "even though both a prior and a subsequent sequence number does exist"
+#: What is to be applied has a number that the replica's own log is past: it has written under
+#: another server's, or another server under its.
+_OUT_OF_ORDER = 1950
 #: The password or the address is not accepted, or the account is not there.
 _NOT_LET_IN = frozenset({1045, 1130, 1698, 3159})
 #: The SQL thread stopped for a passing reason, or its relay log was torn by a crash: with GTID a
@@ -63,6 +66,12 @@ class Mending:
                     yield Drop(pair.replica, other.name)
             is_there = "there is no such link" if link is None else "it is not as it shall be"
             yield Point(*pair, ignored, is_there)
+        elif link.sql != "Yes" and link.sql_errno == _OUT_OF_ORDER:
+            yield NeedsPerson(
+                pair.replica,
+                f"its log already has other transactions in place of some from {pair.origin}; it is"
+                f" to be saved and copied anew, by: standfast cluster rejoin {pair.replica}",
+            )
         elif conflicts(link):
             yield NeedsPerson(
                 pair.replica,

@@ -197,7 +197,10 @@ def look(name: str, remote: Remote) -> Seen:
     )  # fmt: skip
     tables = {row["name"] or "": int(row["tables"] or 0) for row in databases}
     beating = next(iter(beats.values())) == "1"
-    went_back = sql.ask(remote, WENT_BACK_SQL)[0][0]["went_back"] if beating else "0"
+    try:
+        went_back = sql.ask(remote, WENT_BACK_SQL)[0][0]["went_back"] == "1"
+    except sql.SqlError:  # it has no such table, or an older one, yet
+        went_back = False
     return Seen(
         name=name,
         server_id=int(state["server_id"] or 0),
@@ -214,7 +217,7 @@ def look(name: str, remote: Remote) -> Seen:
         joining=JOINING_DATABASE in tables,
         open_test=grants["grants"] != "0",
         beats=beating,
-        went_back=went_back == "1",
+        went_back=went_back,
         read_only=state["read_only"] == "1",
         strict=state["strict"] == "1",
         version=state["version"] or "",

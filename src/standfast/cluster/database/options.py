@@ -13,6 +13,7 @@ FOLDER = "/etc/mysql/standfast"
 AUTHORITY = f"{FOLDER}/ca.pem"
 CERTIFICATE = f"{FOLDER}/cert.pem"
 KEY = f"{FOLDER}/key.pem"
+NUMBER = f"{FOLDER}/number.sql"
 
 #: A link that is silent for so long is dead; a living one with nothing to say beats more often.
 NET_TIMEOUT_S = 10
@@ -36,6 +37,10 @@ def options(site: Site, server: Server, memory_bytes: int) -> str:
             "who this server is: its writes are known by these everywhere",
             server_id=server.number, gtid_domain_id=server.number,
             report_host=server.name,
+        ),
+        _part(
+            "under another number, whoever set it, it takes no writes from the start",
+            init_file=NUMBER,
         ),
         _part(
             "keys that count up never meet: the last digit is the server's number",
@@ -77,6 +82,15 @@ def options(site: Site, server: Server, memory_bytes: int) -> str:
         ),
     ]  # fmt: skip
     return _HEAD + "\n[mariadbd]\n" + "\n".join(parts)
+
+
+def number_sql(server: Server) -> str:
+    """What MariaDB does first of all when it starts: one statement in each line."""
+    number = server.number
+    return (
+        f"SET GLOBAL read_only = @@global.read_only OR @@global.server_id <> {number:d}"
+        f" OR @@global.gtid_domain_id <> {number:d};\n"
+    )
 
 
 #: Variables that no program and no admin may have set otherwise, whatever the file says: on these

@@ -62,6 +62,12 @@ def refusal(site: Site, observed: Observed, name: str) -> str | None:
             f"{', '.join(away)} cannot be asked, and may know writes of {name} that no other has:"
             " bring it up, or take it out of the inventory, first"
         )
+    number = site.server(name).number
+    if (seen[name].server_id, seen[name].domain) != (number, number):
+        return (
+            f"{name}: MariaDB calls itself number {seen[name].server_id} (domain"
+            f" {seen[name].domain}) and not {number}: put that back in its options, and restart it"
+        )
     if seen[name].joining:
         return f"{name}: a copy to it was interrupted; `standfast cluster heal` finishes it"
     sources = [one for other, one in seen.items() if other != name and _is_whole(one)]

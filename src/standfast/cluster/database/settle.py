@@ -206,7 +206,8 @@ def _preparations(site: Site, observed: Observed, vault: Vault) -> list[_Change]
             found.append(_Change(name, words, (heartbeat.TABLE_SQL,)))
         if not seen.beats and _is_in(site, seen):
             words = f"{name}: its heart beats"
-            found.append(_Change(name, words, (heartbeat.TABLE_SQL, heartbeat.EVENT_SQL)))
+            statements = heartbeat.TABLE_SQL, heartbeat.event_sql(server.number)
+            found.append(_Change(name, words, statements))
     return found
 
 

@@ -23,6 +23,10 @@ def steps(site: Site, server: Server, memory_bytes: int, vault: Vault) -> list[S
         _secret(options.CERTIFICATE, shown.certificate, "what it shows to its peers"),
         _secret(options.KEY, shown.key, "proves that the certificate is its own"),
         File(
+            options.NUMBER, options.number_sql(server),
+            "under another number its writes would be taken for another server's", tells=_UNIT,
+        ),
+        File(
             options.PATH, options.options(site, server, memory_bytes),
             "a primary among primaries: its own number, its own keys, a log of every write",
             check=_CHECK, tells=_UNIT,
@@ -45,7 +49,7 @@ def in_force(site: Site, server: Server) -> dict[str, str]:
         "SELECT CONCAT(LOWER(variable_name), ' = ', global_value) "  # noqa: S608 - our own names
         f"FROM information_schema.system_variables WHERE variable_name IN ({names}) AND NOT EXISTS "
         f"(SELECT 1 FROM information_schema.schemata WHERE schema_name = '{JOINING_DATABASE}') "
-        "AND NOT EXISTS (SELECT 1 FROM standfast.heartbeat WHERE server = @@global.server_id "
+        "AND NOT EXISTS (SELECT 1 FROM standfast.heartbeat WHERE server IN (0, @@global.server_id) "
         "AND went_back IS NOT NULL)"
     )
     lines = "\n".join(sorted(f"{name} = {value}" for name, value in wanted.items()))

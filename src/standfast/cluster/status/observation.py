@@ -39,7 +39,7 @@ SELECT '{_NEXT}' AS `{_NEXT}`;
 
 
 _HISTORY = {
-    "its own log goes on from where it was: standfast cluster rejoin": (
+    "its own log goes on from where it was, under its own number: standfast cluster rejoin": (
         f'test "$(mariadb -BN -e "{heartbeat.WENT_BACK_SQL}")" != 1'
     )
 }

@@ -493,3 +493,14 @@ def test_strict_mode_stays_on_for_any_other_refusal_and_where_the_origins_log_we
     assert isinstance(two, Seen)
     steps = heal(world.site, Observed({**seen, "two": replace(two, went_back=True)}))
     assert not any(isinstance(step, PassHole) for step in steps)
+
+
+def test_a_log_that_has_others_transactions_under_its_own_number_is_to_join_anew() -> None:
+    world = World(site("mesh", 2), {"one", "two"})
+    world.has = {"one": {1: 5, 2: 5}, "two": {1: 5, 2: 5}}
+    for pair in links(world.site, world.up):
+        world.link(pair)
+    world.link(Pair("two", "one"), sql="No", sql_errno=1950)
+    (step,) = healed(world, interrupted=False)
+    assert isinstance(step, NeedsPerson)
+    assert step.words.endswith("by: standfast cluster rejoin two")
