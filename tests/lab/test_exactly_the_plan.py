@@ -90,6 +90,7 @@ def test_a_dead_server_is_named_and_the_others_are_done(site_up: Site, site_lab:
         applied = cluster(site_up._file, "apply", "--yes")
         assert f"us: file {FILE}" in applied.stdout
         assert "Left out: nl (" in applied.stderr
+        assert "heartbeat" in applied.stderr
         assert applied.returncode == 1
     finally:
         site_lab.start("nl")

@@ -22,6 +22,7 @@ from .learning import Learnt, learn
 from .lease import Hold
 from .provision import Known, servers
 from .remote import Login, Remote, RemoteError, logins, on_all, reach
+from .status.heard import last_heard
 from .steps import Packages, Step, Updates
 
 Say = Callable[[Change], None]
@@ -33,11 +34,12 @@ _WHY_DATABASES = "the databases are one"
 @dataclass(frozen=True)
 class Plan:
     """What would be changed, in order. ``later`` are the servers that have no database yet, whose
-    part in replication is seen once they have; ``away`` says why others were not looked at."""
+    part in replication is seen once they have; ``away`` says why others were not looked at, and
+    since when they are away."""
 
     changes: tuple[Change, ...]
     later: tuple[str, ...] = ()
-    away: Mapping[str, RemoteError] | None = None
+    away: Mapping[str, str] | None = None
 
     @property
     def allowed(self) -> frozenset[tuple[str, str]]:
@@ -47,10 +49,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Done:
-    """What was changed, and why servers were left out."""
+    """What was changed, and why servers were left out, with since when they are away."""
 
     changes: tuple[Change, ...]
-    away: Mapping[str, RemoteError]
+    away: Mapping[str, str]
 
 
 def in_order(site: Site, learnt: Learnt | None = None) -> list[Server]:
@@ -79,7 +81,7 @@ def plan(site: Site, open_engine: OpenEngine, vault: Vault, tell: Callable[[str]
     remotes = _with_database(site, learnt)
     if any(isinstance(remote, Remote) for remote in remotes.values()):
         found += _missing(site, remotes, vault)
-    return Plan(tuple(found), tuple(sorted(learnt.new)), learnt.away)
+    return Plan(tuple(found), tuple(sorted(learnt.new)), _away(site, remotes, learnt))
 
 
 def apply(
@@ -144,7 +146,7 @@ def apply(
 
     settled = database.settle(site, remotes, vault, settling, check=hold.check)
     done += [Change("", words, _WHY_DATABASES) for words in settled]
-    return Done(tuple(done), learnt.away)
+    return Done(tuple(done), _away(site, remotes, learnt))
 
 
 def _ask(changes: Sequence[Change], agreed: Agreed) -> None:
@@ -171,6 +173,13 @@ def _reached(site: Site, left_out: Mapping[str, RemoteError]) -> Mapping[str, Re
         return reach(site, server)
 
     return on_all(site.servers, one)
+
+
+def _away(
+    site: Site, remotes: Mapping[str, Remote | RemoteError], learnt: Learnt
+) -> dict[str, str]:
+    words = last_heard(site, remotes, learnt.away)
+    return {name: f"{why}{words[name]}" for name, why in learnt.away.items()}
 
 
 def _once_all_have_keys(server: Server) -> Change:

@@ -235,6 +235,7 @@ def test_a_dead_server_is_healed_around_and_taken_back(
     assert heal(ring.site, ring.remotes, asks=False) == 0
     said = capsys.readouterr().out
     assert "Away: one" in said and "two: replicates from three" in said
+    assert "; its last heartbeat came " in " ".join(said.split())
     assert "and is put right as far as it can be:" in said  # nobody is asked
     assert "Every row is on every server (2)" in said
     assert within(10, lambda: wrong(ring) == []), wrong(ring)

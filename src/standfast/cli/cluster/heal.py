@@ -44,6 +44,7 @@ def heal(site: Site, remotes: Remotes, *, asks: bool, breaks: bool = False) -> i
     from standfast.cluster.database.observe import Away
     from standfast.cluster.database.settle import Unsettled, settle, what_is_missing
     from standfast.cluster.remote import RemoteError
+    from standfast.cluster.status.heard import last_heard
     from standfast.cluster.status.scratch import prove
 
     from .asking import agreed
@@ -51,13 +52,14 @@ def heal(site: Site, remotes: Remotes, *, asks: bool, breaks: bool = False) -> i
 
     observed = observe(site, remotes)
     away = {name: one for name, one in observed.servers.items() if isinstance(one, Away)}
-    for one in away.values():
-        print_words(f"Away: {one.why}")
+    # Nobody waits for them again in every step.
+    remotes = {**remotes, **{name: RemoteError(one.why, "", False) for name, one in away.items()}}
+    heard = last_heard(site, remotes, away)
+    for name, one in away.items():
+        print_words(f"Away: {one.why}{heard[name]}")
     if len(away) == len(site.servers):
         print("No server answers: there is nothing that could be healed from here.")
         return 1
-    # Nobody waits for them again in every step.
-    remotes = {**remotes, **{name: RemoteError(one.why, "", False) for name, one in away.items()}}
     vault = Vault(site)
     missing = what_is_missing(site, remotes, vault)
     if not missing:

@@ -15,7 +15,6 @@ from . import progress
 if TYPE_CHECKING:
     from standfast.cluster.building import Plan
     from standfast.cluster.engine import Change
-    from standfast.cluster.remote import RemoteError
 
 #: What is said where nothing is to be done.
 NO_CHANGES = "No changes: every server is as the file says."
@@ -61,8 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     return who_is_away(plan.away)
 
 
-def who_is_away(away: Mapping[str, RemoteError] | None) -> int:
-    """Says which servers were left out, and why; the exit status that this makes."""
+def who_is_away(away: Mapping[str, str] | None) -> int:
+    """Says which servers were left out, why, and since when; the exit status that this makes."""
     for why in (away or {}).values():
         print_whole(f"Left out: {why}", out=sys.stderr)
     return 1 if away else 0

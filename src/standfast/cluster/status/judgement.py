@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
@@ -86,15 +86,7 @@ class _Judge:
             for (origin, reader), age in self.ages.items()
             if origin == server.name and age is not None
         ]
-        words = one.why
-        if known:
-            age, reader = min(known)
-            words += (
-                f"; but it lives: {reader} has a heartbeat of {age:.1f} s ago"
-                if age <= LAG_S
-                else f"; its last heartbeat came {since(age)} ago, on {reader}"
-            )
-        return Finding(server.name, "unreachable", words)
+        return Finding(server.name, "unreachable", one.why + heard(known))
 
     def heart(self, name: str) -> Iterator[Finding]:
         """Whether it writes what the others read."""
@@ -184,6 +176,17 @@ def _stopped(link: Link) -> str:
 
 def _fresh(age_s: float | None) -> bool:
     return age_s is not None and age_s <= LAG_S
+
+
+def heard(known: Sequence[tuple[float, str]]) -> str:
+    """What others know of a server that is not reached, to be put behind the reason; nothing where
+    they know nothing. ``known``: how old, in seconds, its newest heartbeat is, and on whom."""
+    if not known:
+        return ""
+    age, reader = min(known)
+    if age <= LAG_S:
+        return f"; but it lives: {reader} has a heartbeat of {age:.1f} s ago"
+    return f"; its last heartbeat came {since(age)} ago, on {reader}"
 
 
 def since(age_s: float) -> str:
