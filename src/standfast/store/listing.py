@@ -1,17 +1,30 @@
 """What the pages ask of the store: lists that are filtered, sorted and turned over.
 
 The rows of requests are wide. What is sorted and counted are therefore narrow indexes, and only
-the rows of the one page that is shown are read whole.
+the rows of the one page that is shown are read whole, and those that are searched for a text. How
+much is looked at for one page is bounded: a store that has grown answers as quickly.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Row, Select, case, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from .dialect import search
 from .in_flight import MOST
@@ -24,17 +37,19 @@ from .queries import (
     whole_requests,
     with_requests,
 )
-from .tables import FAILED, OPEN, SEARCHED, application, incident, request, route, worker
+from .tables import FAILED, OPEN, SEARCHED, SLOW, application, incident, request, route, worker
 
+Columns = ReadOnlyColumnCollection[str, Any]
 #: What requests may be sorted by.
-ORDERS: dict[str, ColumnElement[Any]] = {
-    "time": request.c.begun_ns,
-    "duration": request.c.duration_ns,
-    "route": route.c.template,
+ORDERS: dict[str, Callable[[Columns], ColumnElement[Any]]] = {
+    "time": lambda columns: columns.begun_ns,
+    "duration": lambda columns: columns.duration_ns,
+    "route": lambda _columns: route.c.template,
     # That of an answer that was never given comes before all others, in every database.
-    "status": func.coalesce(request.c.status, -1),
+    "status": lambda columns: func.coalesce(columns.status, -1),
 }
-#: What is more is not counted exactly: a page would wait for it.
+_NARROW = ("id", "begun_ns", "duration_ns", "route_id", "place", "status", "worker_id")
+#: What is more is neither counted nor looked at for one page, which would wait for it.
 COUNTED = 10_000
 #: So many requests in flight are listed, the oldest.
 FLYING = 500
@@ -54,6 +69,12 @@ class Wanted:
     place: str | None = None
     status: int | None = None
 
+    @property
+    def is_filtered(self) -> bool:
+        """Whether more is wanted of a row than its application and its period."""
+        chosen = (self.route, self.host, self.search or None, self.place, self.status)
+        return any(each is not None for each in chosen)
+
 
 class Cursor(NamedTuple):
     """Where a page ends: what its last row is sorted by, and the number of that row."""
@@ -64,11 +85,13 @@ class Cursor(NamedTuple):
 
 class Page(NamedTuple):
     """Some rows, how many there are in all (None: more than ``COUNTED``), and where the next page
-    begins, None where there is none."""
+    begins, None where there is none. With ``is_part``, ``total`` is of the first ``COUNTED`` of
+    the period alone: the newest, or the longest where these are asked for."""
 
     rows: Sequence[Row[Any]]
     total: int | None
     after: Cursor | None
+    is_part: bool
 
 
 @dataclass(frozen=True)
@@ -80,6 +103,13 @@ class ErrorGroup:
     count: int
     first_ns: int
     last_ns: int
+
+
+class ErrorGroups(NamedTuple):
+    """With ``is_part``, of the newest ``COUNTED`` alone."""
+
+    groups: list[ErrorGroup]
+    is_part: bool
 
 
 def applications(engine: Engine) -> list[tuple[int, str]]:
@@ -109,24 +139,45 @@ def closed_page(
     limit: int = 50,
 ) -> Page:
     """Requests of one outcome. ``order`` is one of ``ORDERS``; the page begins behind ``after``,
-    however many rows have come or gone meanwhile."""
-    conditions = _conditions(engine, outcome, wanted)
-    column = _sorted_by(order, wanted)
-    numbers = _numbers(conditions, order, column, ascending)
-    if after is not None:
-        numbers = numbers.where(*_behind(column, ascending, after))
-    counted = select(literal(1)).select_from(request).where(*conditions).limit(COUNTED + 1)
+    however many rows have come or gone meanwhile.
+
+    For one page no more than ``COUNTED`` requests are looked at, however many are kept. Where
+    filters leave too few of them for a page, it says where the next one looks on; an order in
+    which no index has them is that of the newest.
+    """
+    where, is_filtered = _where(outcome, wanted), wanted.is_filtered
+    turned = is_turned(order, outcome)
     with engine.connect() as connection:
-        count = select(func.count()).select_from(counted.subquery())
-        total = connection.execute(count).scalar_one()
-        found = connection.execute(numbers.limit(limit + 1)).all()
+        seen = _count(connection, select(literal(1)).select_from(request).where(*where), 1)
+        many = seen > COUNTED
+        if many and order == "duration" and turned:
+            # By its own index: in the one by time, the whole period would be sorted.
+            where = _where(outcome, wanted, request.c.begun_ns + 0)
+        window = _window(where, order, ascending, after) if turned else _window(where)
+        if turned and not is_filtered:
+            statement = window
+        else:
+            statement = _chosen(engine, window, wanted, order, ascending, None if turned else after)
+        found = connection.execute(statement.limit(limit + 1)).all()
+        last = found[limit - 1] if len(found) > limit else None
+        if last is None and many and turned and is_filtered:
+            last = connection.execute(window.offset(COUNTED - 1).limit(1)).first()
+        if is_filtered:
+            first = _window(where, order, ascending) if turned else window
+            total = _count(connection, _chosen(engine, first, wanted).order_by(None))
         rows = requests_by_id(connection, [row.id for row in found[:limit]])
-    last = found[limit - 1] if len(found) > limit else None
     return Page(
         rows,
-        total if total <= COUNTED else None,
+        total if is_filtered else None if many else seen,
         Cursor(last.sorted_by, last.id) if last is not None else None,
+        many and (is_filtered or not turned),
     )
+
+
+def is_turned(order: str, outcome: str) -> bool:
+    """Whether an index has the requests of this outcome in this order, so that pages lead through
+    all of them."""
+    return order == "time" or (order == "duration" and outcome == SLOW)
 
 
 def closed_ids(
@@ -134,8 +185,13 @@ def closed_ids(
 ) -> array[int]:
     """The numbers of all requests of one outcome, as they are at this moment: an export has each
     once, whatever comes and goes while it is being written."""
-    column = _sorted_by(order, wanted)
-    numbers = _numbers(_conditions(engine, outcome, wanted), order, column, ascending)
+    column = ORDERS[order](request.c)
+    numbers = select(request.c.id).where(
+        *_where(outcome, wanted), *_filters(engine, wanted, request.c)
+    )
+    if order == "route":
+        numbers = numbers.join(route, route.c.id == request.c.route_id)
+    numbers = numbers.order_by(*_sorting(column, request.c.id, ascending))
     with engine.connect() as connection:
         found = connection.execution_options(yield_per=10_000).execute(numbers)
         return array("q", (row.id for row in found))
@@ -147,48 +203,25 @@ def requests_of(engine: Engine, ids: Sequence[int]) -> list[Row[Any]]:
         return requests_by_id(connection, ids)
 
 
-def _sorted_by(order: str, wanted: Wanted) -> ColumnElement[Any]:
-    column: ColumnElement[Any] = ORDERS[order]
-    # Not in the order of an index: the one with the texts has another, and without them the wide
-    # rows would be read.
-    return column + 0 if wanted.search and order == "duration" else column
-
-
-def _numbers(
-    conditions: Sequence[ColumnElement[bool]],
-    order: str,
-    column: ColumnElement[Any],
-    ascending: bool,
-) -> Select[Any]:
-    sorting = [column.asc() if ascending else column.desc(), request.c.id.desc()]
-    numbers = select(request.c.id, column.label("sorted_by")).where(*conditions)
-    if order == "route":
-        numbers = numbers.join(route, route.c.id == request.c.route_id)
-    return numbers.order_by(*sorting)
-
-
-def _behind(
-    column: ColumnElement[Any], ascending: bool, after: Cursor
-) -> list[ColumnElement[bool]]:
-    beyond = column > after.value if ascending else column < after.value
-    # The first condition alone finds the place in an index.
-    bound = column >= after.value if ascending else column <= after.value
-    return [bound, or_(beyond, request.c.id < after.number)]
-
-
-def error_groups(engine: Engine, wanted: Wanted, limit: int = 200) -> list[ErrorGroup]:
+def error_groups(engine: Engine, wanted: Wanted, limit: int = 200) -> ErrorGroups:
     """Where the errors come from, the most frequent first."""
-    moment, count = request.c.begun_ns, func.count()
-    status = case((request.c.place.is_(None), request.c.status))
-    statement = (
-        select(request.c.place, status, count, func.min(moment), func.max(moment))
-        .where(*_conditions(engine, FAILED, wanted))
-        .group_by(request.c.place, status)
-        .order_by(count.desc())
-        .limit(limit)
-    )
+    where = _where(FAILED, wanted)
     with engine.connect() as connection:
-        return [ErrorGroup(*row) for row in connection.execute(statement)]
+        seen = _count(connection, select(literal(1)).select_from(request).where(*where), 1)
+        looked = _window(where).subquery("looked")
+        status = case((looked.c.place.is_(None), looked.c.status))
+        moment, count = looked.c.begun_ns, func.count()
+        statement = (
+            select(looked.c.place, status, count, func.min(moment), func.max(moment))
+            .where(*_filters(engine, wanted, looked.c))
+            .group_by(looked.c.place, status)
+            .order_by(count.desc())
+            .limit(limit)
+        )
+        if wanted.search:
+            statement = statement.join(request, request.c.id == looked.c.id)
+        groups = [ErrorGroup(*row) for row in connection.execute(statement)]
+    return ErrorGroups(groups, seen > COUNTED)
 
 
 def flying(engine: Engine, app_id: int, limit: int = FLYING) -> Sequence[Row[Any]]:
@@ -238,29 +271,92 @@ def incident_page(engine: Engine, ids: Sequence[int], most: int = MOST) -> list[
     return [by_id[number] for number in ids if number in by_id]
 
 
-def _conditions(engine: Engine, outcome: str, wanted: Wanted) -> list[ColumnElement[bool]]:
-    conditions = [request.c.application_id == wanted.app_id, request.c.outcome == outcome]
-    conditions += wanted.period.covers(request.c.begun_ns)
+def _where(
+    outcome: str, wanted: Wanted, moment: ColumnElement[int] = request.c.begun_ns
+) -> list[ColumnElement[bool]]:
+    """What an index finds at once."""
+    ours = [request.c.application_id == wanted.app_id, request.c.outcome == outcome]
+    return ours + wanted.period.covers(moment)
+
+
+def _filters(engine: Engine, wanted: Wanted, columns: Columns) -> list[ColumnElement[bool]]:
+    """What is asked of each row that is looked at: of ``columns``, but for the texts, which the
+    index has not."""
+    conditions: list[ColumnElement[bool]] = []
     if wanted.route is not None:
         ours = route.c.application_id == wanted.app_id
         those = select(route.c.id).where(ours, on_route(wanted.route))
-        conditions.append(request.c.route_id.in_(those))
+        conditions.append(columns.route_id.in_(those))
     if wanted.host is not None:
         ours = worker.c.application_id == wanted.app_id
         there = select(worker.c.id).where(ours, worker.c.host == wanted.host)
-        conditions.append(request.c.worker_id.in_(there))
+        conditions.append(columns.worker_id.in_(there))
     if wanted.place is not None:
-        conditions.append(request.c.place == wanted.place)
+        conditions.append(columns.place == wanted.place)
     if wanted.status is not None:
-        conditions += [request.c.place.is_(None), request.c.status == wanted.status]
+        conditions += [columns.place.is_(None), columns.status == wanted.status]
     if wanted.search:
         find = search(engine.dialect.name)
+        texts = [request.c[name] for name in SEARCHED]
         conditions.append(
-            or_(
-                *[
-                    getattr(request.c[name], find)(wanted.search, autoescape=True)
-                    for name in SEARCHED
-                ]
-            )
+            or_(*[getattr(text, find)(wanted.search, autoescape=True) for text in texts])
         )
     return conditions
+
+
+def _window(
+    where: Sequence[ColumnElement[bool]],
+    order: str = "time",
+    ascending: bool = False,
+    after: Cursor | None = None,
+) -> Select[Any]:
+    """The first rows in an order that an index has; all that is looked at for one page."""
+    column = ORDERS[order](request.c)
+    narrow = [request.c[name] for name in _NARROW]
+    rows = select(*narrow, column.label("sorted_by")).where(*where)
+    if after is not None:
+        rows = rows.where(*_behind(column, request.c.id, ascending, after))
+    return rows.order_by(*_sorting(column, request.c.id, ascending)).limit(COUNTED)
+
+
+def _chosen(
+    engine: Engine,
+    window: Select[Any],
+    wanted: Wanted,
+    order: str = "time",
+    ascending: bool = False,
+    after: Cursor | None = None,
+) -> Select[Any]:
+    """Those of a window that are wanted, in any order."""
+    looked = window.subquery("looked")
+    column = ORDERS[order](looked.c)
+    chosen = select(looked.c.id, column.label("sorted_by"))
+    chosen = chosen.where(*_filters(engine, wanted, looked.c))
+    if order == "route":
+        chosen = chosen.join(route, route.c.id == looked.c.route_id)
+    if wanted.search:
+        chosen = chosen.join(request, request.c.id == looked.c.id)
+    if after is not None:
+        chosen = chosen.where(*_behind(column, looked.c.id, ascending, after))
+    return chosen.order_by(*_sorting(column, looked.c.id, ascending))
+
+
+def _sorting(
+    column: ColumnElement[Any], number: ColumnElement[int], ascending: bool
+) -> list[ColumnElement[Any]]:
+    return [column.asc() if ascending else column.desc(), number.desc()]
+
+
+def _behind(
+    column: ColumnElement[Any], number: ColumnElement[int], ascending: bool, after: Cursor
+) -> list[ColumnElement[bool]]:
+    beyond = column > after.value if ascending else column < after.value
+    # The first condition alone finds the place in an index.
+    bound = column >= after.value if ascending else column <= after.value
+    return [bound, or_(beyond, number < after.number)]
+
+
+def _count(connection: Connection, rows: Select[Any], more: int = 0) -> int:
+    """How many rows there are, up to ``COUNTED`` and so many more."""
+    counted = select(func.count()).select_from(rows.limit(COUNTED + more).subquery())
+    return connection.execute(counted).scalar_one()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Row, event
 from starlette.testclient import TestClient
 
 from standfast.store import writing
 from standfast.store.listing import ORDERS, Cursor, Wanted, closed_page, count_flying
 from standfast.store.people import add_person, open_session
-from standfast.store.tables import FAILED, request, worker
+from standfast.store.period import Period
+from standfast.store.tables import FAILED, SLOW, request, worker
 from standfast.web import create_app
 from standfast.web.site import SESSION_COOKIE, Site
 from tests.unit.watch.journals import SECOND, House, dead, living
@@ -67,6 +70,98 @@ def test_pages_follow_one_another_without_a_gap_while_rows_come(
     assert len(seen) == len(set(seen)), "none twice"
     assert there <= set(seen), "none left out"
     assert pages >= 13
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({"route": "/a"}, range(0, 1_250, 3)),
+        ({"search": "/A"}, range(0, 1_250, 3)),
+        ({"status": 502}, ()),
+        ({"search": "nowhere"}, ()),
+    ],
+)
+def test_what_is_seldom_is_found_page_by_page_with_a_bounded_look_for_each(
+    house: House,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: dict[str, Any],
+    expected: Sequence[int],
+) -> None:
+    monkeypatch.setattr("standfast.store.listing.COUNTED", 100)
+    in_order = house.rows(request)
+    seen: list[int] = []
+    after: Cursor | None = None
+    pages = 0
+    while pages == 0 or after is not None:
+        wanted = Wanted(1, **chosen)
+        found = closed_page(house.engine, FAILED, wanted, after=after, limit=50)
+        assert found.is_part
+        assert found.total is not None and found.total <= 34
+        seen += [row.id for row in found.rows]
+        after, pages = found.after, pages + 1
+    assert sorted(seen) == [in_order[at].id for at in expected]
+    assert pages == 13
+
+
+def test_an_order_that_no_index_has_is_that_of_the_newest(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = closed_page(house.engine, FAILED, Wanted(1), limit=100).rows
+    monkeypatch.setattr("standfast.store.listing.COUNTED", 100)
+    seen: list[Row[Any]] = []
+    after: Cursor | None = None
+    for page in range(4):
+        assert page == 0 or after is not None
+        found = closed_page(house.engine, FAILED, Wanted(1), order="status", after=after, limit=30)
+        assert (found.total, found.is_part) == (None, True)
+        seen += found.rows
+        after = found.after
+    assert after is None
+    assert {row.id for row in seen} == {row.id for row in newest}
+    assert [row.status or -1 for row in seen] == sorted(row.status or -1 for row in newest)[::-1]
+
+
+def test_the_longest_of_many_come_first_whenever_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path)
+    journal = house.journal(dead())
+    for number in range(200):
+        journal.request(f"/{'ab'[number % 2]}", duration_s=2 + number * 37 % 101)
+    house.drain()
+    monkeypatch.setattr("standfast.store.listing.COUNTED", 50)
+    durations = sorted((row.duration_ns for row in house.rows(request)), reverse=True)
+    whole = closed_page(house.engine, SLOW, Wanted(1), order="duration", limit=40)
+    assert [row.duration_ns for row in whole.rows] == durations[:40]
+    since = Wanted(1, Period(1), route="/b")
+    seen: list[int] = []
+    after: Cursor | None = None
+    while not seen or after is not None:
+        found = closed_page(house.engine, SLOW, since, order="duration", after=after, limit=40)
+        seen += [row.duration_ns for row in found.rows]
+        after = found.after
+    assert seen == sorted(seen, reverse=True)
+    assert len(seen) == 100
+
+
+def test_a_page_says_that_not_all_were_looked_at(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("store.listing", "web.rendering", "web.views.requests"):
+        monkeypatch.setattr(f"standfast.{name}.COUNTED", 100)
+    with TestClient(create_app(site := Site(house.engine))) as client:
+        _signed_in(site, client)
+        found = client.get("/apps/1/errors?period=all&route=/a").text
+        assert "of the first 100" in found
+        assert "100 requests were looked at" in found
+        nothing = client.get("/apps/1/errors?period=all&q=nowhere").text
+        assert "No request failed" not in nothing
+        assert 'rel="next"' in nothing
+        ordered = client.get("/apps/1/errors?period=all&sort=status").text
+        assert "In this order are the newest 100" in ordered
+        plain = client.get("/apps/1/errors?period=all").text
+        assert "more than 100" in plain
+        assert "looked at" not in plain
 
 
 def _signed_in(site: Site, client: TestClient) -> None:

@@ -72,7 +72,7 @@ def overview(visit: Visit) -> Response:
         verdict=verdict,
         headline=headline(verdict),
         newest=known[:_NEWEST],
-        groups=error_groups(engine, failed, _NEWEST),
+        found=error_groups(engine, failed, _NEWEST),
         standing=_standing(visit, now_ns),
         empty=not (known or counted),
     )

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from standfast.store.listing import (
+    COUNTED,
     FLYING,
     ORDERS,
     Page,
@@ -17,12 +18,13 @@ from standfast.store.listing import (
     count_flying,
     error_groups,
     flying,
+    is_turned,
     one_request,
 )
 from standfast.store.queries import Filter, logged
 from standfast.store.series import route_times
 from standfast.store.tables import FAILED, SLOW
-from standfast.web.rendering import counted, page
+from standfast.web.rendering import counted, number, page
 from standfast.web.selection import PAGE_SIZE, cursor_text
 from standfast.web.visits import Visit, about_app
 
@@ -54,7 +56,9 @@ def slow(visit: Visit) -> Response:
         ascending=selection.ascending, after=selection.after, limit=PAGE_SIZE,
     )  # fmt: skip
     times = route_times(visit.site.engine, visit.app[0], selection.period, selection.route)
-    return page(visit, "slow.html", times=times, **_list(found))
+    return page(
+        visit, "slow.html", times=times, **_list(found, turned=is_turned(selection.order, SLOW))
+    )
 
 
 @about_app(*ORDERS)
@@ -65,17 +69,30 @@ def errors(visit: Visit) -> Response:
         visit.site.engine, FAILED, wanted(visit), order=selection.order,
         ascending=selection.ascending, after=selection.after, limit=PAGE_SIZE,
     )  # fmt: skip
-    groups = error_groups(visit.site.engine, wanted(visit))
+    places = error_groups(visit.site.engine, wanted(visit))
     routes = (selection.route,) if selection.route is not None else None
     asked = Filter(visit.app[1], selection.period.since_ns, routes, _MOST_LOGGED)
     told = logged(visit.site.engine, asked)
-    return page(visit, "errors.html", groups=groups, logged=told, **_list(found))
+    shown = _list(found, turned=is_turned(selection.order, FAILED))
+    return page(visit, "errors.html", places=places, most=COUNTED, logged=told, **shown)
 
 
-def _list(found: Page) -> dict[str, Any]:
-    """What the templates want to know of a page."""
+def _list(found: Page, *, turned: bool) -> dict[str, Any]:
+    """What the templates want to know of a page; ``turned`` as ``listing.is_turned`` says."""
     after = None if found.after is None else cursor_text(found.after)
-    return {"rows": found.rows, "total": counted(found.total), "after": after}
+    total, part = counted(found.total), None
+    if found.is_part:
+        most = number(COUNTED)
+        if found.total is not None:
+            total += f" of the {'first' if turned else 'newest'} {most}"
+        part = (
+            f"{most} requests were looked at for this page: what is wanted of the others is"
+            " further in the list."
+            if turned
+            else f"In this order are the newest {most} requests: for older ones choose an earlier"
+            " period, or the order by time."
+        )
+    return {"rows": found.rows, "total": total, "after": after, "part": part}
 
 
 @about_app()
