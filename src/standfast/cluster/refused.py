@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-_ANOTHER = "another private key is named by `identity` in the site's file"
+_ANOTHER = "to use another private key, name it as `identity` in the site's file"
 #: What `ssh` looks for by itself (ssh_config(5), IdentityFile).
 _USUAL = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
 
@@ -34,8 +34,8 @@ def why(user: str, identity: Path | None, allowed: Sequence[str]) -> str:
     tried = f"with the key {identity}" + (f" ({shown[1]})" if len(shown) > 1 else "")
     if _blob(public) not in map(_blob, allowed):
         return (
-            f"{tried}, which is none of the admins' `keys` in the site's file: {_ANOTHER}, or its"
-            f" public half goes there (ssh-keygen -y -f {identity})"
+            f"{tried}, which is none of the admins' `keys` in the site's file; {_ANOTHER}, or put"
+            f" the public half of this one there (ssh-keygen -y -f {identity})"
         )
     if user == "root":
         return f"{tried}: give its public half to the server's provider; {_ANOTHER}"

@@ -10,7 +10,7 @@ import pytest
 from standfast.cluster.refused import why
 from standfast.cluster.remote import Login, NotLetIn, complaint
 
-ANOTHER = "another private key is named by `identity` in the site's file"
+ANOTHER = "to use another private key, name it as `identity` in the site's file"
 
 
 def make_key(file: Path, passphrase: str = "") -> str:

@@ -14,7 +14,7 @@ from standfast.errors import StandfastError
 from . import progress
 from .asking import agreed, typed
 from .leasing import add_option, leased
-from .plan import NO_CHANGES, count, later, show, who_is_away
+from .plan import NO_CHANGES, count, show, sum_up, who_is_away
 
 if TYPE_CHECKING:
     from standfast.cluster.building import Plan
@@ -75,10 +75,10 @@ def _agreed(site: Site, plan: Plan) -> bool:
     from standfast.cluster.risks import risks
 
     show(plan.changes)
-    print(f"\n{count(plan.changes)}.{later(plan)}")
+    sum_up(plan)
     who_is_away(plan.away)
     if found := risks(site, plan):
-        print("\n".join(found))
+        print_whole("\n".join(found))
         return typed(site.name, f"Type the site's name ({site.name}) to do it: ")
     return agreed()
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from standfast.cli.tables import print_whole
 from standfast.errors import StandfastError, UsageError
 
 _KINDS = ("ed25519", "ecdsa", "rsa")
@@ -40,17 +41,17 @@ def run(arguments: argparse.Namespace) -> int:
     identity = None
     if found is None:
         found, identity = _make_key(file.parent), _OWN_KEY
-        print(f"You have no SSH key here: a pair was made, {file.parent / _OWN_KEY} and .pub")
+        print_whole(f"You have no SSH key here: a pair was made, {file.parent / _OWN_KEY} and .pub")
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(template(_admin(), found, identity))
     except OSError as error:
         raise StandfastError(f"{file} cannot be written: {error.strerror}") from None
     site = load_site(file)
-    print(f"Written: {file}, a site of {len(site.servers)} servers for the lab.")
+    print_whole(f"Written: {file}, a site of {len(site.servers)} servers for the lab.")
     if _in_git(file.parent):
         kept = f"{site.secrets.name}/" + (f" and {_OWN_KEY}" if identity else "")
-        print(f"Do not commit what stays beside it: {kept}")
+        print_whole(f"Do not commit what stays beside it: {kept}")
     option = "" if arguments.file == "site.toml" else f" -f {file}"
     print("Try it out:")
     root = "" if os.geteuid() == 0 else "sudo "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from standfast.diagnose.words import harmless
+from standfast.cli.tables import print_whole
 from standfast.errors import StandfastError, UsageError
 
 from .asking import agreed
@@ -24,9 +24,9 @@ def meet(site: Site, *, yes: bool) -> None:
         return
     print("These servers are not known yet. Compare with what their provider shows:")
     for each in met:
-        print(f"  {each.server.name} ({each.server.address})")
+        print_whole(f"{each.server.name} ({each.server.address})", "  ")
         for fingerprint in each.fingerprints:
-            print(f"    {harmless(fingerprint)}")
+            print_whole(fingerprint, "    ")
     try:
         if not yes and not agreed("Are they the right ones?"):
             raise StandfastError("nothing was done: the keys were not trusted")

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(NO_CHANGES)
     else:
         show(plan.changes)
-        print(f"\n{count(plan.changes)}.{later(plan)} Do it: standfast cluster apply")
+        sum_up(plan, "standfast cluster apply")
     return who_is_away(plan.away)
 
 
@@ -67,12 +67,13 @@ def who_is_away(away: Mapping[str, str] | None) -> int:
     return 1 if away else 0
 
 
-def later(plan: Plan) -> str:
-    """What cannot be planned yet."""
-    if not plan.later:
-        return ""
-    names = " and ".join(filter(None, [", ".join(plan.later[:-1]), plan.later[-1]]))
-    return f" Then replication, which is shown and asked for once {names} can be asked."
+def sum_up(plan: Plan, command: str = "") -> None:
+    """Says how many changes there are, what cannot be planned yet, and how to do it."""
+    words = f"\n{count(plan.changes)}."
+    if plan.later:
+        names = " and ".join(filter(None, [", ".join(plan.later[:-1]), plan.later[-1]]))
+        words += f" Then replication, which is shown and asked for once {names} can be asked."
+    print_whole(f"{words} Do it: {command}" if command else words)
 
 
 def show(changes: Sequence[Change]) -> None:
