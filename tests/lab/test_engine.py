@@ -67,7 +67,7 @@ def login(lab: Lab, admin: Admin) -> Iterator[Login]:
     ported = keys.replace(f"{address} ", f"[{address}]:2222 ")
     known_hosts.write_text(keys + ported)
     yield Login("one", address, 22, "root", known_hosts, admin.key)
-    lab.restore()
+    lab.restore("one")
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def place(
     assert plan(site) == []
     assert admin.ssh(address, "true").returncode != 0, "root is still let in"
     yield found
-    lab.restore()
+    lab.restore("one")
 
 
 STATE = (

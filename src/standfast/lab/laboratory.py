@@ -103,12 +103,13 @@ class Lab:
         self._must_be_up()
         return machine.console(words)
 
-    def restore(self) -> None:
-        """Makes the disks of all servers new, and boots them: for tests."""
+    def restore(self, *names: str) -> None:
+        """Makes the disks of these servers, or of all, new, and boots them: for tests."""
         self._must_be_up()
         ground = self._base()
-        _on_all(self.machines.values(), lambda machine: machine.restore(ground))
-        for machine in self.machines.values():
+        machines = [self.machine(name) for name in names] or list(self.machines.values())
+        _on_all(machines, lambda machine: machine.restore(ground))
+        for machine in machines:
             machine.wait()
 
     def cut(self, one: str, other: str) -> None:

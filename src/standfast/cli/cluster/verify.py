@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from standfast.cluster.inventory import Site
     from standfast.cluster.status.scratch import Proof
 
-#: How much of a server's name stands above its column.
-_NAME = 6
+#: How much of a server's name stands above its column, where they are few and where they are many.
+_FEW, _NAME, _SHORT = 6, 6, 4
 
 
 def add(
@@ -73,7 +73,8 @@ def show(site: Site, proof: Proof) -> None:
     """The table, with where each row is."""
     if proof.written:
         columns = [Column("id", number=True), Column("location", flexible=True)]
-        columns += [Column(crop(server.name, _NAME)) for server in site.servers]
+        width = _NAME if len(site.servers) <= _FEW else _SHORT
+        columns += [Column(crop(server.name, width)) for server in site.servers]
         rows = []
         for _, row in sorted(proof.written, key=lambda one: one[1]):
             there = [

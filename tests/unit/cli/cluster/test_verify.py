@@ -47,6 +47,17 @@ def test_what_is_missing_and_who_is_away_are_shown(capsys: pytest.CaptureFixture
     assert "\x1b" not in said and "Every row" not in said
 
 
+@pytest.mark.parametrize("count", [3, 6, 7, 10])
+def test_servers_are_told_apart_by_the_ends_of_their_names(
+    count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = site(*(f"web-server-{at}" for at in range(count)))
+    show(one, Proof("verify_0123456789ab", [(one.servers[0].name, Entry(1, "Dublin"))]))
+    head, row = capsys.readouterr().out.splitlines()[:2]
+    assert len({name[-1] for name in head.split()[2:]}) == len(head.split()[2:]) == count
+    assert "Dublin" in row
+
+
 def test_ten_servers_with_long_names_fit_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     one = site(*(f"{chr(97 + at)}{'x' * 60}" for at in range(10)))
     proof = Proof("verify_0123456789ab", [(one.servers[0].name, Entry(1, "L" * 60))])
