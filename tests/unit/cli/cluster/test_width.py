@@ -13,7 +13,6 @@ from standfast.cli.cluster import plan
 from standfast.cli.main import main
 from standfast.cluster.building import Plan
 from standfast.cluster.engine import Change
-from standfast.cluster.remote import RemoteError
 
 NAMES = tuple(f"a-server-with-a-long-name-{number}" for number in range(10))
 LONG = "ssh-rsa " + "AAAAB3NzaC1yc2EAAAADAQABAAABgQ" * 18
@@ -66,7 +65,7 @@ def test_a_plan_is_shown_whole(out: io.StringIO) -> None:
 def test_who_is_left_out_is_shown_whole(out: io.StringIO) -> None:
     why = f"{NAMES[0]} was not reached: {'no route to host, ' * 9}"
     with written_to(out):
-        assert plan.who_is_away({NAMES[0]: RemoteError(why)}) == 1
+        assert plan.who_is_away({NAMES[0]: why}) == 1
     assert fits(out, f"Left out: {why.strip()}")
 
 
