@@ -36,9 +36,7 @@ demo: venv ## A shop with a bug, real traffic, and what Standfast says about it
 
 # The unit tests share nothing, so they run side by side; the others share the machine.
 test: venv system ## Run all tests
-	$(BIN)/pytest -n auto --dist loadfile tests/unit
-	$(BIN)/pytest -n 4 tests/e2e/test_verdicts.py
-	$(BIN)/pytest --ignore tests/unit --ignore tests/e2e/test_verdicts.py
+	$(BIN)/pytest -n 4 tests/lab tests/e2e tests/browser tests/unit
 
 wheel: venv ## Build dist/standfast-VERSION-py3-none-any.whl, to install elsewhere
 	$(BIN)/python -m pip --disable-pip-version-check --no-input wheel --quiet --no-deps \
