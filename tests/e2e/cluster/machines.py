@@ -193,7 +193,7 @@ class Machines:
             assert time.monotonic() < until, (target, self.look())
             time.sleep(0.1)
 
-    def within(self, seconds: float, holds: Callable[[], bool]) -> bool:
+    def within(self, seconds: float, holds: Callable[[], object]) -> bool:
         """Whether it comes to hold within so many seconds."""
         until = time.monotonic() + seconds
         while not holds():

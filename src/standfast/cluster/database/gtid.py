@@ -6,6 +6,7 @@ for each domain: how far it has come with that server's writes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 #: For each domain the last sequence number. A domain that is not in it: nothing of it.
@@ -29,6 +30,12 @@ def position(text: str) -> dict[int, int]:
     for domain, _server, sequence in each(text):
         found[domain] = max(sequence, found.get(domain, 0))
     return found
+
+
+def named(text: str) -> str:
+    """The first transaction that a text names, as ``BEGIN GTID 2-2-41`` does; else nothing."""
+    found = re.search(r"\b\d+-\d+-\d+\b", text)
+    return found[0] if found else ""
 
 
 def covers(one: Position, other: Position) -> bool:

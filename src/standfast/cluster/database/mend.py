@@ -72,11 +72,14 @@ class Mending:
                 f"its log already has other transactions in place of some from {pair.origin}; it is"
                 f" to be saved and copied anew, by: standfast cluster rejoin {pair.replica}",
             )
+        elif conflicts(link) and self._has(seen, link.stands_at):
+            yield Restart(*pair, f"{link.stands_at}, at which it stands, came by another way")
         elif conflicts(link):
+            what = f"{link.stands_at}, which" if link.stands_at else "what"
             yield NeedsPerson(
                 pair.replica,
-                f"cannot apply what came from {pair.origin} (error {link.sql_errno}), and nothing "
-                f"is skipped unseen: {link.sql_error}",
+                f"cannot apply {what} came from {pair.origin} (error {link.sql_errno}), and nothing"
+                f" is skipped unseen: {link.sql_error}",
             )
         elif link.io != "Yes" and link.io_errno == _NOT_IN_LOGS:
             yield from self._not_in_logs(seen, link, pair)
@@ -86,6 +89,11 @@ class Mending:
             yield Restart(*pair, link.sql_error or link.io_error or "it was stopped")
         elif link.io != "Yes" and pair.origin in self.fit:
             yield Wait(*pair, link.io_error or "it connects")
+
+    @staticmethod
+    def _has(seen: Seen, transaction: str) -> bool:
+        """It has applied that already: a link that is started again passes over it."""
+        return bool(transaction) and gtid.covers(seen.slave_pos, gtid.position(transaction))
 
     def _not_in_logs(self, seen: Seen, link: Link, pair: Pair) -> Iterator[HealingStep]:
         """Either its origin will have that in a moment; or it never will, and what follows is what

@@ -40,6 +40,8 @@ class Link:
     tls: bool = True
     ignored: frozenset[int] = frozenset()
     behind_s: float | None = None
+    #: The transaction at which its SQL thread stopped with an error, where that could be found.
+    stands_at: str = ""
 
     @property
     def runs(self) -> bool:
@@ -80,7 +82,7 @@ class Seen:
     accounts: tuple[Account, ...] = ()
     databases: Mapping[str, int] = field(default_factory=dict)
     joining: bool = False
-    #: Everybody may do as he likes in databases named ``test…``, as MariaDB comes.
+    #: Everybody may do anything in databases named ``test…``, as MariaDB comes.
     open_test: bool = False
     #: It has the tool's own table, and its heart beats.
     beats: bool = False
@@ -211,7 +213,7 @@ def look(name: str, remote: Remote) -> Seen:
         current_pos=gtid.position(state["current_pos"] or ""),
         binlog_state=(state["binlog_state"] or "").replace("\n", ""),
         oldest=_oldest(events),
-        links=tuple(link_of(row) for row in links),
+        links=tuple(_standing(remote, link_of(row), row) for row in links),
         accounts=tuple(account_of(row) for row in accounts),
         databases={name: count for name, count in tables.items() if name not in _SYSTEM},
         joining=JOINING_DATABASE in tables,
@@ -230,6 +232,20 @@ def _oldest(events: list[Row]) -> gtid.Position:
         if event["Event_type"] == "Gtid_list":
             return gtid.position((event["Info"] or "").strip("[]"))
     return {}
+
+
+def _standing(remote: Remote, link: Link, row: Row) -> Link:
+    """With the transaction at which it stopped, by its relay log. Raises RemoteError."""
+    if link.sql != "No" or not link.sql_errno:
+        return link
+    try:
+        asked = f"{sql.quoted(link.name)} EVENTS IN {sql.quoted(row['Relay_Log_File'] or '')}"
+        begins = int(row["Relay_Log_Pos"] or 0)
+        (events,) = sql.ask(remote, f"SHOW RELAYLOG {asked} FROM {begins:d} LIMIT 1")
+    except (sql.SqlError, ValueError):  # the log is gone, or named as none of ours
+        return link
+    found = [gtid.named(event["Info"] or "") for event in events if event["Event_type"] == "Gtid"]
+    return replace(link, stands_at=found[0]) if found else link
 
 
 def link_of(row: Row) -> Link:
