@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.site import PASSWORD, Dashboard, dashboard
 from tests.tools import need
 
 CHROMIUM = shutil.which("chromium")
+#: What is to be seen may take long on a busy machine, in milliseconds.
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="package")

@@ -22,7 +22,7 @@ APP = "shop"
 UWSGI = "/usr/bin/uwsgi"
 AGENT = "Visitor/1.0"
 #: How long a server may take to answer, and to end.
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)

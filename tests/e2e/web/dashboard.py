@@ -70,7 +70,7 @@ class Dashboard:
     def client(self, address: str = "127.0.0.1") -> httpx.Client:
         """Somebody who has not signed in, at one of the addresses of this machine."""
         transport = httpx.HTTPTransport(local_address=address)
-        made = httpx.Client(base_url=self.url, transport=transport, timeout=20)
+        made = httpx.Client(base_url=self.url, transport=transport, timeout=120)
         self.clients[f"stranger {len(self.clients)}"] = made
         return made
 

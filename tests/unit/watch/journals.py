@@ -146,7 +146,7 @@ class House:
         return only
 
 
-def wait_until(what: Any, timeout_s: float = 20.0) -> None:
+def wait_until(what: Any, timeout_s: float = 60.0) -> None:
     """Polls until ``what()`` is true; an AssertionError when the time is over."""
     give_up = time.monotonic() + timeout_s
     while not what():
