@@ -180,6 +180,8 @@ class Filler:
                     row["route_id"], row["begun_ns"], row["duration_ns"], row["cpu_ns"],
                     row["sent"], row["outcome"],
                 )  # fmt: skip
+                if row["outcome"] == FAILED:
+                    rollups.failures.add(1, row["place"], row["status"], row["begun_ns"])
             with writing(self._engine) as connection:
                 _insert(connection, request, rows)
                 rollups.store(connection)

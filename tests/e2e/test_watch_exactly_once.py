@@ -17,6 +17,7 @@ from standfast.journal import files, identity
 from standfast.journal.format import BEGIN, END, MIN_SEGMENT_SIZE, unpack_begin, unpack_end
 from standfast.journal.reader import SegmentReader
 from standfast.journal.writer import Writer
+from standfast.store.failures import failure, failure_hour
 from standfast.store.tables import incident, ordinary_request, request, rollup, worker
 from standfast.watch import Settings, intake, watch
 
@@ -142,6 +143,12 @@ def test_a_watcher_killed_fifty_times_under_load_loses_nothing_and_doubles_nothi
         ).one()
         incidents = connection.execute(select(incident.c.worker_id)).scalars().all()
         workers = connection.execute(select(worker.c.id)).scalars().all()
+    places: Counter[str | None] = Counter()
+    with create_engine(f"sqlite:///{store}").connect() as connection:
+        hours = select(failure.c.place, failure_hour.c.count).join(failure_hour)
+        for place, number in connection.execute(hours):
+            places[place] += number
+    assert places == {"boom": kinds["failed"]}
     assert tuple(counted) == (kinds["ordinary"] + kinds["failed"], kinds["failed"])
     # Every writer died with requests in flight.
     assert sorted(incidents) == sorted(workers)

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Insert, Integer, LargeBinary, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Insert,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    case,
+)
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import URL
 
@@ -44,6 +54,42 @@ def insert_new(connection: Connection, table: Table) -> Insert:
         key = next(iter(table.primary_key.columns))
         return mysql.insert(table).on_duplicate_key_update({key.name: key})
     return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def add_up(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[dict[str, Any]],
+    *,
+    sums: Sequence[str],
+    least: str,
+    most: str,
+) -> None:
+    """Inserts rows. Where the key is there already, the columns ``sums`` grow by the new ones,
+    and ``least`` and ``most`` are kept as what they say."""
+    if not rows:
+        return
+    if connection.dialect.name == "mysql":
+        of_mysql = mysql.insert(table)
+        changed = _added(table, of_mysql.inserted, sums, least, most)
+        connection.execute(of_mysql.on_duplicate_key_update(changed), rows)
+        return
+    kind = postgresql if connection.dialect.name == "postgresql" else sqlite
+    insert = kind.insert(table)
+    changed = _added(table, insert.excluded, sums, least, most)
+    key = list(table.primary_key.columns)
+    connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changed), rows)
+
+
+def _added(
+    table: Table, new: Any, sums: Sequence[str], least: str, most: str
+) -> dict[str, ColumnElement[Any]]:
+    old = table.c
+    return {
+        **{name: old[name] + new[name] for name in sums},
+        least: case((new[least] < old[least], new[least]), else_=old[least]),
+        most: case((new[most] > old[most], new[most]), else_=old[most]),
+    }
 
 
 def insert_many(

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from .dialect import search
+from .failures import ErrorGroup, groups_by_span
 from .in_flight import MOST
 from .period import ALWAYS, Period
 from .queries import (
@@ -94,22 +95,13 @@ class Page(NamedTuple):
     is_part: bool
 
 
-@dataclass(frozen=True)
-class ErrorGroup:
-    """Failed requests with errors from one place; without a place, those of one status."""
-
-    place: str | None
-    status: int | None
-    count: int
-    first_ns: int
-    last_ns: int
-
-
 class ErrorGroups(NamedTuple):
-    """With ``is_part``, of the newest ``COUNTED`` alone."""
+    """With ``is_part``, of the newest ``COUNTED`` alone; with ``is_rounded``, of whole hours or
+    days."""
 
     groups: list[ErrorGroup]
     is_part: bool
+    is_rounded: bool
 
 
 def applications(engine: Engine) -> list[tuple[int, str]]:
@@ -204,10 +196,15 @@ def requests_of(engine: Engine, ids: Sequence[int]) -> list[Row[Any]]:
 
 
 def error_groups(engine: Engine, wanted: Wanted, limit: int = 200) -> ErrorGroups:
-    """Where the errors come from, the most frequent first."""
+    """Where the errors come from, the most frequent first: from the rows, or where these are too
+    many, and all of them are wanted, from the counts."""
     where = _where(FAILED, wanted)
     with engine.connect() as connection:
         seen = _count(connection, select(literal(1)).select_from(request).where(*where), 1)
+        many = seen > COUNTED
+        if many and not wanted.is_filtered:
+            counted = groups_by_span(connection, wanted.app_id, wanted.period, limit)
+            return ErrorGroups(counted, False, True)
         looked = _window(where).subquery("looked")
         status = case((looked.c.place.is_(None), looked.c.status))
         moment, count = looked.c.begun_ns, func.count()
@@ -221,7 +218,7 @@ def error_groups(engine: Engine, wanted: Wanted, limit: int = 200) -> ErrorGroup
         if wanted.search:
             statement = statement.join(request, request.c.id == looked.c.id)
         groups = [ErrorGroup(*row) for row in connection.execute(statement)]
-    return ErrorGroups(groups, seen > COUNTED)
+    return ErrorGroups(groups, many, False)
 
 
 def flying(engine: Engine, app_id: int, limit: int = FLYING) -> Sequence[Row[Any]]:

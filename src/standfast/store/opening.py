@@ -23,7 +23,7 @@ from standfast.errors import StandfastError
 from .dialect import BINARY_TEXTS, with_driver
 
 #: The migration that this program's tables stand for.
-REVISION = "0012"
+REVISION = "0013"
 #: How long a statement waits for another process that holds SQLite's lock, in seconds.
 LOCK_WAIT_S = 5.0
 _PASSWORD = re.compile(r"://.*@")

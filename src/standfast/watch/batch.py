@@ -39,7 +39,19 @@ from .logged import LoggedErrors
 from .messages import Messages
 from .outcome import Row, close
 from .rollups import Rollups, Sample
-from .rows import BEGUN_AT, COLUMNS, OUTCOME_AT, ROUTE_AT, TEXTS, path_of, plain_row, row_of
+from .rows import (
+    APP_AT,
+    BEGUN_AT,
+    COLUMNS,
+    OUTCOME_AT,
+    PLACE_AT,
+    ROUTE_AT,
+    STATUS_AT,
+    TEXTS,
+    path_of,
+    plain_row,
+    row_of,
+)
 from .source import Source
 
 _BEGIN_SIZE = BEGIN_FIXED.size
@@ -168,7 +180,12 @@ class Batch:
         self._plain[names].append(row)
         key = (row[ROUTE_AT], row[BEGUN_AT] // MINUTE_NS)
         self.rollups.samples[key].append(end)
-        (self.rollups.slow if row[OUTCOME_AT] == SLOW else self.rollups.failed).append(key)
+        if row[OUTCOME_AT] == SLOW:
+            self.rollups.slow.append(key)
+            return
+        self.rollups.failed.append(key)
+        where = row[PLACE_AT] if len(row) > PLACE_AT else None
+        self.rollups.failures.add(row[APP_AT], where, row[STATUS_AT], row[BEGUN_AT])
 
     def seal(self) -> None:
         """Makes rows of what is still open; before the transaction, as routes have their own."""
@@ -239,6 +256,10 @@ class Batch:
         if outcome in (SLOW, FAILED):
             row["outcome"] = outcome
             row["place"] = _place(row["error"]) if row["error"] else None
+            if outcome == FAILED:
+                self.rollups.failures.add(
+                    row["application_id"], row["place"], row["status"], row["begun_ns"]
+                )
             self.closed += 1
         else:
             if row["error"] and end.logged:

@@ -136,9 +136,11 @@ def fail_aborted(
     torn = (request.c.outcome == OPEN) & request.c.aborted & which & ~told.exists()
     over = request.c.begun_ns + request.c.duration_ns < now_ns - ABORTED_WAIT_NS
     for row in connection.execute(select(request).where(torn, over)).all():
-        failed = {"outcome": FAILED, "place": place(row.error) if row.error else None}
+        where = place(row.error) if row.error else None
+        failed = {"outcome": FAILED, "place": where}
         connection.execute(update(request).where(request.c.id == row.id).values(failed))
         rollups.add(row.route_id, row.begun_ns, row.duration_ns, row.cpu_ns, row.sent, FAILED)
+        rollups.failures.add(row.application_id, where, row.status, row.begun_ns)
 
 
 def is_bad_end(signal: str | None, exit_code: int | None) -> bool:

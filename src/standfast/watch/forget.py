@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from standfast.store import writing
 from standfast.store.dialect import search
+from standfast.store.failures import FAILURE_DAYS, FAILURE_HOURS, failure
 from standfast.store.period import DAYS, HOURS, MINUTES
 from standfast.store.tables import (
     FAILED,
@@ -45,7 +46,16 @@ from standfast.store.tables import (
     worker,
 )
 
-from .retention import Kept, closed, incidents, rollups, workers
+from .retention import (
+    Kept,
+    closed,
+    failures,
+    incidents,
+    kinds_of_failure,
+    logged,
+    rollups,
+    workers,
+)
 
 #: What stands where an address stood.
 FORGOTTEN = "[forgotten]"
@@ -107,6 +117,9 @@ def count_before(engine: Engine, before_ns: int) -> list[Count]:
     for name, span in (("minutes", MINUTES), ("hours", HOURS), ("days", DAYS)):
         whole = span.number < before_ns // span.length_ns
         counted.append((f"{name} of a route, counted", span.table, whole))
+    for name, span in (("hours", FAILURE_HOURS), ("days", FAILURE_DAYS)):
+        whole = span.number < before_ns // span.length_ns
+        counted.append((f"{name} of failures at a place, counted", span.table, whole))
     with engine.connect() as connection:
         return [
             Count(kind, connection.execute(_number(table).where(condition)).scalar_one())
@@ -135,6 +148,10 @@ def forget_before(engine: Engine, before_ns: int, step: Callable[[], None]) -> N
         for at in range(0, len(routes), 100):
             some = routes[at : at + 100]
             _until_done(engine, lambda c: rollups(c, span, some, kept), step)  # noqa: B023
+    for span in (FAILURE_HOURS, FAILURE_DAYS):
+        _until_done(engine, lambda c: failures(c, span, kept), step)  # noqa: B023
+    _until_done(engine, kinds_of_failure, step)
+    _until_done(engine, lambda c: logged(c, kept), step)
 
 
 def of_client(
@@ -150,6 +167,7 @@ def of_client(
         ("facts in which it stood", evidence, ("text", "data")),
         ("tracebacks in which it stood", worker, ("fault",)),
         ("logged errors in which it stood", logged_error, ("error", "place")),
+        ("places of failures in which it stood", failure, ("place",)),
         ("routes in which it stood", route, ("template",)),
     ):
         number = 0
@@ -261,7 +279,7 @@ def _take_out(
                 values["template"] = f"{values['template'][: TEMPLATE_LIMIT - 20]}#{row.id}"
             if "place" in values:
                 values["place"] = values["place"][:160]
-            if table is logged_error:
+            if table in (logged_error, failure):
                 values["place"] = f"{values['place'][:140]}#{row.id}"
             connection.execute(update(table).where(table.c.id == row.id).values(values))
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, Select, Table, delete, exists, func, or_, select
 
 from standfast.store import writing
+from standfast.store.failures import FAILURE_DAYS, FAILURE_HOURS, failure, failure_day
 from standfast.store.people.sessions import ABSOLUTE_S
 from standfast.store.people_tables import session, share
 from standfast.store.period import DAYS, HOURS, MINUTES, Span
@@ -120,6 +121,9 @@ class Retention:
             for at in range(0, len(routes), _ROUTES):
                 some = routes[at : at + _ROUTES]
                 steps.append(partial(rollups, span=span, route_ids=some, kept=kept))
+        for span in (FAILURE_HOURS, FAILURE_DAYS):
+            steps.append(partial(failures, span=span, kept=failed))
+        steps.append(partial(kinds_of_failure))
         steps.append(partial(logged, kept=failed))
         steps.append(partial(sign_ins, now_ns=now_ns))
         return steps
@@ -197,6 +201,23 @@ def rollups(connection: Connection, span: Span, route_ids: Sequence[int], kept: 
     """Deletes the roll-ups of one length of some routes; there is never more to do."""
     table, first = span.table, kept.first_ns // span.length_ns
     connection.execute(delete(table).where(table.c.route_id.in_(route_ids), span.number < first))
+    return False
+
+
+def failures(connection: Connection, span: Span, kept: Kept) -> bool:
+    """Deletes the counts of failures of one length; there is never more to do. They go with the
+    rows that they count: a place may hold what the application wrote."""
+    first, last = kept.first_ns // span.length_ns, kept.last_ns // span.length_ns
+    every = span.table.c.failure_id.in_(select(failure.c.id))
+    old = or_(span.number < first, span.number > last)
+    connection.execute(delete(span.table).where(every, old))
+    return False
+
+
+def kinds_of_failure(connection: Connection) -> bool:
+    """Deletes the places of which no failure is counted any more; there is never more to do."""
+    counted = exists().where(failure_day.c.failure_id == failure.c.id)
+    connection.execute(delete(failure).where(~counted))
     return False
 
 

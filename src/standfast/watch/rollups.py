@@ -14,6 +14,7 @@ from standfast.store.period import DAYS, HOURS, MINUTE_NS, MINUTES, Span
 from standfast.store.tables import FAILED, SLOW
 
 from .bounds import MOST
+from .failures import Failures
 
 #: How many roll-ups one statement asks for.
 _CHUNK = 200
@@ -34,13 +35,15 @@ class Rollups:
     """What a batch adds to the roll-ups.
 
     ``samples`` has the end records of all closed requests by (route, minute), ``slow`` and
-    ``failed`` the (route, minute) of each that was: the fast path appends to them.
+    ``failed`` the (route, minute) of each that was: the fast path appends to them. ``failures``
+    are the failed ones by where the error comes from.
     """
 
     def __init__(self) -> None:
         self.samples: defaultdict[tuple[int, int], list[Sample]] = defaultdict(list)
         self.slow: list[tuple[int, int]] = []
         self.failed: list[tuple[int, int]] = []
+        self.failures = Failures()
 
     def add(
         self,
@@ -72,6 +75,7 @@ class Rollups:
         coarser = [(span, _coarser(sums, span.length_ns // MINUTE_NS)) for span in (HOURS, DAYS)]
         for span, added in ((MINUTES, sums), *coarser):
             _store(connection, span, added)
+        self.failures.store(connection)
         self.samples.clear()
         self.slow.clear()
         self.failed.clear()

@@ -35,10 +35,14 @@ PLAIN = (
     *("application_id", "worker_id", "route_id", "seq", "outcome", "kind", "begun_ns"),
     *("duration_ns", "cpu_ns", "status", "sent", "thread", "cut", *TEXTS),
 )
-ROUTE_AT, BEGUN_AT, OUTCOME_AT = (PLAIN.index(name) for name in ("route_id", "begun_ns", "outcome"))
+APP_AT, ROUTE_AT, BEGUN_AT, OUTCOME_AT, STATUS_AT = (
+    PLAIN.index(name) for name in ("application_id", "route_id", "begun_ns", "outcome", "status")
+)
 _WITH_PEER = (*PLAIN, "peer")
 _WITH_ERROR = (*PLAIN, "error", "place")
 _WITH_BOTH = (*_WITH_ERROR, "peer")
+#: Only rows with an error are as long.
+PLACE_AT = _WITH_ERROR.index("place")
 
 
 def path_of(raw: bytes) -> bytes:

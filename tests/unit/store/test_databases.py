@@ -19,6 +19,7 @@ from standfast.cli.main import main
 from standfast.journal.format import ABORTED, RUNNING
 from standfast.store import open_store, opening, writing
 from standfast.store.evidence import LOG, Fact, add_facts, facts_of
+from standfast.store.listing import Wanted, error_groups
 from standfast.store.people import add_person, open_session
 from standfast.store.tables import application, metadata, request, route, worker
 from standfast.watch import Settings
@@ -84,7 +85,10 @@ def _reports(house: House, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]
 
 
 def test_all_three_databases_say_the_same(
-    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: Server,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     houses = []
     for name, url in (("sqlite", None), ("server", server.new_store())):
@@ -97,6 +101,10 @@ def test_all_three_databases_say_the_same(
         assert said[what] == shown, what
     for house in houses:
         assert {row.template for row in house.rows(route)} >= {"/Café", "/café", "/cafe", "/cafe "}
+    monkeypatch.setattr("standfast.store.listing.COUNTED", 3)
+    groups = [error_groups(house.engine, Wanted(1)) for house in houses]
+    assert groups[0].is_rounded
+    assert set(groups[0].groups) == set(groups[1].groups)
     counts = [
         [(row.outcome, row.uri, row.status, row.sent) for row in house.rows(request)]
         for house in houses

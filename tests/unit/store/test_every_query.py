@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 
 from standfast.cli.main import main
 from standfast.journal.format import ABORTED, RUNNING
+from standfast.store.listing import COUNTED
 from standfast.store.people import add_person, add_share, open_session
 from standfast.store.tables import application, incident, request, worker
 from standfast.watch import Settings
@@ -30,6 +31,7 @@ GROWING = frozenset(
     [
         "request", "ordinary_request", "worker", "incident", "evidence", "rollup", "rollup_hour",
         "rollup_day", "pending_exit", "pending_signal", "session", "share", "failed_sign_in",
+        "failure_hour", "failure_day",
     ]
 )  # fmt: skip
 #: What narrows a search among requests: an outcome alone does not.
@@ -165,9 +167,14 @@ def test_no_report_reads_anything_from_end_to_end(
 
 
 @pytest.mark.usefixtures("watched")
-def test_no_page_reads_anything_from_end_to_end(house: House) -> None:
+@pytest.mark.parametrize("looked_at", [COUNTED, 1])
+def test_no_page_reads_anything_from_end_to_end(
+    house: House, looked_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor where more is kept than is looked at for one page."""
+    monkeypatch.setattr("standfast.store.listing.COUNTED", looked_at)
     engine = house.engine
-    person = add_person(engine, "ada", "correct horse battery", [], True)
+    person = add_person(engine, f"ada-{looked_at}", "correct horse battery", [], True)
     row = house.rows(request, outcome="failed")[0]
     name = f"{house.row(worker, id=row.worker_id).uid}-{row.seq}"
     app = house.row(application, name="shop").id
