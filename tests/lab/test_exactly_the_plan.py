@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,18 @@ def test_files_and_databases_are_in_one_plan_and_what_turns_up_later_is_asked_fo
     _, said = apply(site_up, plan(site_up), refused)
     assert len(said) == 3
     assert plan(site_up).changes == ()
+
+
+def test_servers_of_another_site_are_refused_by_its_name(site_up: Site, tmp_path: Path) -> None:
+    other = tmp_path / "site.toml"
+    other.write_text(site_up._file.read_text().replace('name = "shop"', 'name = "club"', 1))
+    for words in (("plan", "--yes"), ("apply", "--yes")):
+        refused = cluster(other, *words)
+        assert refused.returncode == 1
+        assert "nl belongs to the site shop: /etc/standfast/site there says so." in refused.stderr
+        assert "Nothing was done." in refused.stderr
+    assert on(site_up, "nl", "cat /etc/standfast/site").startswith("shop ")
+    assert on(site_up, "nl", "ls /run/standfast") == "lock\n"
 
 
 def test_a_dead_server_is_named_and_the_others_are_done(site_up: Site, site_lab: Lab) -> None:

@@ -66,7 +66,7 @@ def plan(site: Site, open_engine: OpenEngine, vault: Vault, tell: Callable[[str]
     """What would be changed on each server, and in their databases; nothing is. ``tell`` hears
     what is being looked at. Raises StandfastError where no server is reached, or one is another."""
     tell("all servers are asked")
-    learnt = learn(site)
+    learnt = learn(site, vault.fingerprint())
     found: list[Change] = []
     for server in in_order(site, learnt):
         tell(f"{server.name} is looked at")
@@ -111,7 +111,7 @@ def apply(
         say(change)
 
     tell("all servers are asked")
-    learnt = learn(site, hold.away)
+    learnt = learn(site, vault.fingerprint(), hold.away)
     hold.check(*learnt.new)
     done = _prepare(site, learnt, vault, open_engine, say)
     carried_out: dict[str, list[Step]] = {}
@@ -132,7 +132,7 @@ def apply(
                 engine.close()
         if whole:
             break
-        learnt = learn(site, hold.away)
+        learnt = learn(site, vault.fingerprint(), hold.away)
     tell("the databases are looked at")
     remotes = _reached(site, learnt.away)
     if allowed is not None:
@@ -237,6 +237,7 @@ def _steps(site: Site, server: Server, learnt: Learnt, vault: Vault) -> list[Ste
         public_keys=learnt.public_keys,
         host_keys=learnt.host_keys,
         memory_bytes=memory_bytes,
+        fingerprint=vault.fingerprint(),
         database_steps=tuple(database.steps(site, server, memory_bytes, vault)),
     )
     return provision.wanted(site, server, known)

@@ -10,6 +10,7 @@ from standfast.errors import StandfastError
 
 from .database import options
 from .inventory import Server, Site
+from .provision import mark
 from .provision.servers import KEY
 from .remote import OtherHostKey, RemoteError, on_all, reach
 
@@ -17,6 +18,7 @@ _LEARN = f"""
 sed -n 's/^MemTotal: *\\([0-9]*\\) kB$/memory \\1/p' /proc/meminfo
 for file in /etc/ssh/ssh_host_*_key.pub; do echo "host $(cat "$file")"; done
 if test -e {KEY}.pub; then echo "own $(cat {KEY}.pub)"; fi
+if test -e {mark.PATH}; then echo "site $({mark.READ})"; fi
 sed -n 's/^server_id *= */number /p' {options.PATH} 2>/dev/null
 for program in mariadbd apache2; do
     if command -v $program >/dev/null; then echo "serves something"; fi
@@ -44,14 +46,17 @@ class Learnt:
         } <= self.public_keys.keys() | self.away.keys()
 
 
-def learn(site: Site, left_out: Mapping[str, RemoteError] = MappingProxyType({})) -> Learnt:
+def learn(
+    site: Site, fingerprint: str, left_out: Mapping[str, RemoteError] = MappingProxyType({})
+) -> Learnt:
     """What all servers that are reached say of themselves. Those ``left_out`` are not asked; they
     are away.
 
-    Raises StandfastError where one has another number than the file gives it, RemoteError where one
-    shows another host key, or none is reached.
+    Raises StandfastError where one belongs to another site (``fingerprint`` is of this one's
+    authority) or has another number than the file gives it, RemoteError where one shows another
+    host key, or none is reached.
     """
-    found = Learnt()
+    found, marks = Learnt(), dict[str, str]()
 
     def ask(server: Server) -> str:
         if server.name in left_out:
@@ -70,12 +75,16 @@ def learn(site: Site, left_out: Mapping[str, RemoteError] = MappingProxyType({})
         found.host_keys[name] = tuple(text for kind, text in facts if kind == "host")
         for own in [text for kind, text in facts if kind == "own"]:
             found.public_keys[name] = own
+        for each in [text for kind, text in facts if kind == "site"]:
+            marks[name] = each
         if not any(kind == "serves" for kind, _ in facts):
             found.new.add(name)
         for number in [text for kind, text in facts if kind == "number" and text.isdecimal()]:
             found.numbers[name] = int(number)
     if len(found.away) == len(site.servers):
         raise next(iter(found.away.values()))
+    if (why := mark.foreign(site, fingerprint, marks)) is not None:
+        raise StandfastError(why)
     _unchanged(site, found.numbers)
     return found
 

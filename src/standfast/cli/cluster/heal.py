@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def heal(site: Site, remotes: Remotes, *, asks: bool, breaks: bool = False) -> int:
     """Shows, asks, does and proves; the exit status."""
+    from standfast.cluster.belonging import refuse_others
     from standfast.cluster.database import Vault, observe
     from standfast.cluster.database.observe import Away
     from standfast.cluster.database.settle import Unsettled, settle, what_is_missing
@@ -61,6 +62,7 @@ def heal(site: Site, remotes: Remotes, *, asks: bool, breaks: bool = False) -> i
         print("No server answers: there is nothing that could be healed from here.")
         return 1
     vault = Vault(site)
+    refuse_others(site, vault, remotes)
     missing = what_is_missing(site, remotes, vault)
     if not missing:
         print("Nothing to heal.")

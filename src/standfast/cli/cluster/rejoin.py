@@ -36,6 +36,7 @@ def add(
 
 def run(arguments: argparse.Namespace) -> int:
     """Says what will be done, asks for the name, does it and proves it."""
+    from standfast.cluster.belonging import refuse_others
     from standfast.cluster.database import Vault, observe
     from standfast.cluster.database.rejoin import own_writes, refusal, rejoin
     from standfast.cluster.inventory import load_site
@@ -51,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     if name not in names:
         raise UsageError(f"there is no server '{name}'; there are {', '.join(names)}")
     remotes = admins_way(site)
+    refuse_others(site, Vault(site), remotes)
     observed = observe(site, remotes)
     if (why := refusal(site, observed, name)) is not None:
         raise StandfastError(f"{why}. Nothing was done.")

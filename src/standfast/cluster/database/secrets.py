@@ -3,6 +3,7 @@ can read, and never shown."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import tempfile
@@ -43,6 +44,11 @@ class Vault:
         """What a server logs in to its peers with."""
         made = self._kept(f"replication-{server.name}", lambda: secrets.token_urlsafe(32))
         return made.strip()
+
+    def fingerprint(self) -> str:
+        """By which the site's authority is known: 32 digits in hexadecimal."""
+        root = self._kept("authority.pem", lambda: authority.make_authority(self._site))
+        return hashlib.sha256(authority.certificate_of(root).encode()).hexdigest()[:32]
 
     def certificate(self, server: Server) -> Certificate:
         """A server's certificate, anew where its address has changed, and its authority's."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..inventory import Server, Site
 from ..steps import Step
-from . import gate, names, packages, people, servers, uploads, web
+from . import gate, mark, names, packages, people, servers, uploads, web
 from .known import Known
 
 __all__ = ["EVERY_SITE", "Known", "wanted"]
@@ -20,6 +20,7 @@ def wanted(site: Site, server: Server, known: Known) -> list[Step]:
     """
     return [
         *packages.steps(site, server),
+        *mark.steps(site, known.fingerprint),
         *people.steps(site),
         *servers.steps(site, server, known),
         *gate.steps(site, server),

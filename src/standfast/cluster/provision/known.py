@@ -19,5 +19,7 @@ class Known:
     host_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: The memory of the server that is asked about.
     memory_bytes: int = 0
+    #: Of the site's authority; nothing where it is not known.
+    fingerprint: str = ""
     #: What the database wants of the server that is asked about.
     database_steps: tuple[Step, ...] = ()

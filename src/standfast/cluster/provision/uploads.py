@@ -10,9 +10,9 @@ from __future__ import annotations
 from ..inventory import Server, Site
 from ..steps import Command, Directory, File, Packages, Step, Unit
 from .firewall import PASSIVE
+from .mark import FOLDER
 from .servers import USER
 
-FOLDER = "/etc/standfast"
 PASSWORDS = f"{FOLDER}/ftp"
 CERTIFICATE = f"{FOLDER}/ftp.pem"
 _HASHES = f"{FOLDER}/ftp.hashes"
@@ -30,7 +30,6 @@ def steps(site: Site, server: Server) -> list[Step]:
         return []
     people = "".join(f"{admin.name}\n" for admin in site.admins)
     return [
-        Directory(FOLDER, "what root alone may see", mode=0o700),
         Directory(PASSWORDS, "a file for each admin's password for FTP", mode=0o700),
         *(_password(admin.name) for admin in site.admins),
         Packages(ON_MASTER, "uploads"),
