@@ -14,8 +14,10 @@ import pytest
 from standfast.cluster.contact import follow, strangers, trust
 from standfast.cluster.engine import Change, EngineError, PyinfraEngine
 from standfast.cluster.inventory import Server, Site, load_site
+from standfast.cluster.own_keys import at_hand
 from standfast.cluster.provision import gate, people
 from standfast.cluster.remote import Remote, RemoteError, logins, reach
+from standfast.cluster.risks import unproven
 from standfast.cluster.steps import Guarded, Packages, Step
 from standfast.lab import Lab
 
@@ -181,6 +183,8 @@ def test_a_port_is_changed_like_any_other_key_of_the_file(place: Place) -> None:
 
 def test_another_admin_comes_in_and_the_first_one_goes(place: Place) -> None:
     both = place.says(admins=("ann", "bob"))
+    (said,) = unproven(both, plan(both), at_hand(both.identity_file))
+    assert said.startswith("The keys of bob change")
     apply(both)
     assert run(both, "cat /home/bob/.ssh/authorized_keys").endswith(" bob\n")
     other = place.says(admins=("bob",), key={"bob": "ann"})

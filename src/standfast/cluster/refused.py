@@ -5,13 +5,12 @@ Read from the private key's own file; the server says nothing but "Permission de
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from .own_keys import USUAL, blob, keygen
+
 _ANOTHER = "to use another private key, name it as `identity` in the site's file"
-#: What `ssh` looks for by itself (ssh_config(5), IdentityFile).
-_USUAL = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
 
 
 def why(user: str, identity: Path | None, allowed: Sequence[str]) -> str:
@@ -24,15 +23,15 @@ def why(user: str, identity: Path | None, allowed: Sequence[str]) -> str:
             return f"with the key {identity}: others may read it, so ssh does not use it: chmod 600"
     except OSError as error:
         return f"with the key {identity}, which cannot be read: {error.strerror}"
-    public = _keygen("-y", "-P", "", "-f", str(identity))
+    public = keygen("-y", "-P", "", "-f", str(identity))
     if public is None:
         return (
             f"with the key {identity}, which has a passphrase that nobody is asked for here:"
             f" ssh-add {identity}; {_ANOTHER}"
         )
-    shown = (_keygen("-l", "-f", "-", given=public) or "").split()
+    shown = (keygen("-l", "-f", "-", given=public) or "").split()
     tried = f"with the key {identity}" + (f" ({shown[1]})" if len(shown) > 1 else "")
-    if _blob(public) not in map(_blob, allowed):
+    if blob(public) not in map(blob, allowed):
         return (
             f"{tried}, which is none of the admins' `keys` in the site's file; {_ANOTHER}, or put"
             f" the public half of this one there (ssh-keygen -y -f {identity})"
@@ -47,21 +46,6 @@ def why(user: str, identity: Path | None, allowed: Sequence[str]) -> str:
 
 def _by_itself() -> str:
     folder = Path("~/.ssh").expanduser()
-    found = [f"~/.ssh/{name}" for name in _USUAL if (folder / name).exists()]
+    found = [f"~/.ssh/{name}" for name in USUAL if (folder / name).exists()]
     files = ", ".join(found) if found else "there is none in ~/.ssh"
     return f"the keys that ssh takes by itself (of its agent: ssh-add -l; {files})"
-
-
-def _blob(line: str) -> str:
-    return (line.split() + ["", ""])[1]
-
-
-def _keygen(*words: str, given: str = "") -> str | None:
-    """What ``ssh-keygen`` prints; None where it fails."""
-    try:
-        done = subprocess.run(
-            ["ssh-keygen", *words], input=given, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None

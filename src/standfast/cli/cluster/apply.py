@@ -14,7 +14,7 @@ from standfast.errors import StandfastError
 from . import progress
 from .asking import agreed, typed
 from .leasing import add_option, leased
-from .plan import NO_CHANGES, count, show, sum_up, who_is_away
+from .plan import NO_CHANGES, count, say_risks, show, sum_up, who_is_away
 
 if TYPE_CHECKING:
     from standfast.cluster.building import Plan
@@ -72,13 +72,10 @@ def _plan(site: Site) -> Plan:
 
 
 def _agreed(site: Site, plan: Plan) -> bool:
-    from standfast.cluster.risks import risks
-
     show(plan.changes)
     sum_up(plan)
     who_is_away(plan.away)
-    if found := risks(site, plan):
-        print_whole("\n".join(found))
+    if say_risks(site, plan):
         return typed(site.name, f"Type the site's name ({site.name}) to do it: ")
     return agreed()
 
@@ -87,9 +84,12 @@ def _apply(site: Site, plan: Plan | None, *, breaks: bool) -> int:
     from standfast.cluster import building
     from standfast.cluster.database import Vault
     from standfast.cluster.engine import PyinfraEngine
+    from standfast.cluster.own_keys import at_hand
     from standfast.cluster.remote import reach
+    from standfast.cluster.risks import unproven
 
     done: list[Change] = []
+    own_keys = at_hand(site.identity_file)
     way = partial(reach, site, remember=False)
     with leased(site, "apply", way, breaks=breaks) as hold, progress.shown() as tell:
 
@@ -104,6 +104,8 @@ def _apply(site: Site, plan: Plan | None, *, breaks: bool) -> int:
             tell.pause()
             print("\nThis was not in the plan:")
             show(changes)
+            for words in unproven(site, changes, own_keys):
+                print_whole(words)
             return agreed()
 
         try:
@@ -116,4 +118,6 @@ def _apply(site: Site, plan: Plan | None, *, breaks: bool) -> int:
                 " `standfast cluster apply` finishes the job."
             ) from None
     print(f"\nDone: {count(done)}. Prove it: standfast cluster verify" if done else NO_CHANGES)
+    for words in unproven(site, done, own_keys):
+        print_whole(words)
     return who_is_away(found.away)

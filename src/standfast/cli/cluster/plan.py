@@ -15,6 +15,7 @@ from . import progress
 if TYPE_CHECKING:
     from standfast.cluster.building import Plan
     from standfast.cluster.engine import Change
+    from standfast.cluster.inventory import Site
 
 #: What is said where nothing is to be done.
 NO_CHANGES = "No changes: every server is as the file says."
@@ -56,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(NO_CHANGES)
     else:
         show(plan.changes)
+        say_risks(site, plan)
         sum_up(plan, "standfast cluster apply")
     return who_is_away(plan.away)
 
@@ -65,6 +67,17 @@ def who_is_away(away: Mapping[str, str] | None) -> int:
     for why in (away or {}).values():
         print_whole(f"Left out: {why}", out=sys.stderr)
     return 1 if away else 0
+
+
+def say_risks(site: Site, plan: Plan) -> bool:
+    """Says what such a plan may cost, where it is much; whether it is."""
+    from standfast.cluster.own_keys import at_hand
+    from standfast.cluster.risks import risks
+
+    found = risks(site, plan, at_hand(site.identity_file))
+    for words in found:
+        print_whole(words)
+    return bool(found)
 
 
 def sum_up(plan: Plan, command: str = "") -> None:

@@ -196,4 +196,5 @@ def _guarded(session: Session, step: Guarded) -> Change | None:
     diffs = [change.diff for change in inner if change.diff]
     why = f"undone after {step.undo_s} s unless {step.proof}"
     diff = "\n".join(diffs) or None
-    return Change(session.name, f"{step.title}: {titles}", why, diff, about(step))
+    parts = tuple(change.about for change in inner)
+    return Change(session.name, f"{step.title}: {titles}", why, diff, about(step), parts)

@@ -34,8 +34,13 @@ def ways_in(site: Site) -> list[File]:
     ]  # fmt: skip
 
 
+def keys_file(name: str) -> str:
+    """Where the keys of an admin lie."""
+    return f"/home/{name}/.ssh/authorized_keys"
+
+
 def _keys(admin: Admin) -> File:
     return File(
-        f"/home/{admin.name}/.ssh/authorized_keys", "".join(f"{key}\n" for key in admin.keys),
+        keys_file(admin.name), "".join(f"{key}\n" for key in admin.keys),
         "these keys let in, nothing else does", admin.name, admin.name, 0o600,
     )  # fmt: skip
