@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from standfast.cli.tables import print_words
+
+from . import progress
 
 if TYPE_CHECKING:
     from standfast.cluster.database.observe import Remotes
@@ -24,14 +26,19 @@ def add_option(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+@contextmanager
 def leased(
     site: Site, command: str, reach: Callable[[Server], Remote], *, breaks: bool
-) -> AbstractContextManager[Hold]:
+) -> Iterator[Hold]:
     """Holds the leases of all servers that answer. Raises StandfastError where another run holds
     one, unless ``breaks``: then says whose it breaks."""
     from standfast.cluster.lease import held
 
-    return held(site, command, reach, _say_whose if breaks else None)
+    with ExitStack() as stack:
+        with progress.shown() as tell:
+            tell("the lease of every server is taken")
+            hold = stack.enter_context(held(site, command, reach, _say_whose if breaks else None))
+        yield hold
 
 
 def by(remotes: Remotes) -> Callable[[Server], Remote]:
