@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
@@ -132,6 +133,43 @@ def test_interrupted_after_every_change_the_next_run_goes_on_and_all_is_well(
     bare.level()
     same(bare)
     assert bare.settle() == []
+
+
+def joins(bare: Machines) -> None:
+    """Two servers, of which the second one is to get the first one's data."""
+    bare.set_up("mesh", 1, databases=["shop"])
+    bare.settle()
+    bare["one"].ask("CREATE TABLE shop.t (id INT PRIMARY KEY)", "INSERT INTO shop.t VALUES (1)")
+    bare.set_up("mesh", 2, databases=["shop"])
+
+
+def test_what_an_earlier_copy_still_loads_is_ended_before_the_next_begins(bare: Machines) -> None:
+    joins(bare)
+    loading = bare["two"].remote.start("exec mariadb", subprocess.PIPE)
+    assert loading.stdin is not None
+    loading.stdin.write(b"SELECT 1;\n")
+    loading.stdin.flush()
+    sessions = "SELECT COUNT(*) FROM information_schema.processlist WHERE command = 'Sleep'"
+    assert bare.within(20, lambda: bare["two"].value(sessions) == "1")
+    assert "two: gets a copy of the data of one" in bare.settle()
+    loading.stdin.write(b"CREATE DATABASE stray;\n")
+    _, complaint = loading.communicate(timeout=20)
+    assert loading.returncode != 0 and complaint
+    assert bare["two"].value("SELECT GROUP_CONCAT(id) FROM shop.t") == "1"
+    assert bare["two"].ask("SHOW DATABASES LIKE 'stray'") == [[]]
+
+
+def test_a_copy_whose_lease_is_lost_on_the_way_is_not_finished(bare: Machines) -> None:
+    joins(bare)
+
+    def check(name: str) -> None:
+        if name == "two" and bare.look().seen["two"].joining:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        settle(bare.site, bare.remotes, bare.vault, lambda words: None, check=check)
+    assert bare.look().seen["two"].joining
+    assert "two: gets a copy of the data of one" in bare.settle()
 
 
 def test_data_of_its_own_is_never_written_over(bare: Machines) -> None:

@@ -3,7 +3,9 @@
 The copy is a consistent dump, streamed from server to server through this machine, which keeps
 nothing of it. Until it is whole the target bears a mark (a database named as in
 ``JOINING_DATABASE``), so that a copy that was interrupted is known as such and begun anew; only a
-server that was seen to be empty is ever marked, and only a marked one is written over.
+server that was seen to be empty is ever marked, and only a marked one is written over. Two copies
+never go into one target: whoever begins one ends what still loads there, and one whose lease is
+lost ends by itself.
 """
 
 from __future__ import annotations
@@ -34,6 +36,11 @@ _END = 1 << 13
 _LOAD = "exec mariadb --default-character-set=utf8mb4 --max-allowed-packet=1G"
 # Of an event that is on all servers only its origin's runs; here none comes from this one.
 _READERS = "SELECT id FROM information_schema.processlist WHERE command = 'Binlog Dump'"
+#: Sessions of root, whose one is asking: nobody else writes to a server that is being filled.
+_LOADERS = (
+    "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()"
+    " AND user = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)"
+)
 _EVENTS_SLEEP = "UPDATE mysql.event SET status = 'SLAVESIDE_DISABLED' WHERE status = 'ENABLED'"
 
 
@@ -41,10 +48,11 @@ class CopyError(StandfastError):
     """A copy did not come to its end; another run begins it anew."""
 
 
-def copy(source: Remote, target: Remote, seen: Seen, say: Say) -> None:
+def copy(source: Remote, target: Remote, seen: Seen, say: Say, check: Callable[[], None]) -> None:
     """Copies all databases and accounts of ``source`` to ``target``, and sets its position.
 
-    ``seen`` is the target as observed: empty, or marked by an earlier copy. Raises CopyError, and
+    ``seen`` is the target as observed: empty, or marked by an earlier copy. ``check`` is called
+    again and again and raises where the target may not be changed any more. Raises CopyError, and
     RemoteError where a server is not reached.
     """
     names = dump.databases(source)
@@ -52,7 +60,8 @@ def copy(source: Remote, target: Remote, seen: Seen, say: Say) -> None:
         # A position to begin at: anything that is logged and changes nothing.
         sql.ask(source, "FLUSH PRIVILEGES")
     _mark(target, seen)
-    said = _stream(source, target, names, seen.name, say)
+    said = _stream(source, target, names, seen.name, say, check)
+    check()
     _finish(target, said)
 
 
@@ -62,7 +71,17 @@ def _mark(target: Remote, seen: Seen) -> None:
         raise CopyError(f"{seen.name} holds data of its own, which is not written over")
     quiet = ["STOP ALL SLAVES", "SET GLOBAL event_scheduler = OFF", "SET GLOBAL read_only = ON"]
     emptied = ["SET SESSION sql_log_bin = 0", *_emptied(target)]
+    # An earlier copy whose run was cut off may still be loading.
+    _end(target, _LOADERS)
     sql.ask(target, *quiet, *emptied, timeout_s=_HOUR_S)  # half a copy may be large
+
+
+def _end(remote: Remote, which: str) -> None:
+    """Ends the sessions that a query finds."""
+    (rows,) = sql.ask(remote, which)
+    for row in rows:
+        with contextlib.suppress(sql.SqlError):  # one that is gone by now
+            sql.ask(remote, f"KILL {int(row['id'] or 0)}")
 
 
 def _emptied(target: Remote) -> list[str]:
@@ -74,7 +93,14 @@ def _emptied(target: Remote) -> list[str]:
     ]
 
 
-def _stream(source: Remote, target: Remote, names: list[str], to: str, say: Say) -> str:
+def _stream(
+    source: Remote,
+    target: Remote,
+    names: list[str],
+    to: str,
+    say: Say,
+    check: Callable[[], None],
+) -> str:
     """Runs the dump into the target. Returns the position at which it was taken."""
     dumping = source.start(dump.command(names))
     load = target.start(_LOAD, subprocess.PIPE)
@@ -86,7 +112,7 @@ def _stream(source: Remote, target: Remote, names: list[str], to: str, say: Say)
     for listener in listeners:
         listener.start()
     try:
-        ends = _pump(dumping, load, to, say)
+        ends = _pump(dumping, load, to, say, check)
         statuses = dumping.wait(60), load.wait(_HOUR_S)
     finally:
         for one in (dumping, load):
@@ -105,7 +131,11 @@ def _stream(source: Remote, target: Remote, names: list[str], to: str, say: Say)
 
 
 def _pump(
-    dumping: subprocess.Popen[bytes], load: subprocess.Popen[bytes], to: str, say: Say
+    dumping: subprocess.Popen[bytes],
+    load: subprocess.Popen[bytes],
+    to: str,
+    say: Say,
+    check: Callable[[], None],
 ) -> bytes:
     """Everything from the one to the other; returns the beginning and the end of it. The position
     of a target is not set by the dump itself: it is a comment there."""
@@ -120,6 +150,7 @@ def _pump(
             load.stdin.write(piece)
             sent += len(piece)
             if time.monotonic() - said_at > _SAY_EVERY_S:
+                check()
                 said_at = time.monotonic()
                 say(f"{to}: {sent / (1 << 20):,.1f} MiB copied")
         load.stdin.close()
@@ -154,8 +185,5 @@ def _finish(target: Remote, position: str) -> None:
         "SET GLOBAL read_only = OFF",
     )
     # Whoever reads the log that there was goes on waiting for it: let them ask anew.
-    (readers,) = sql.ask(target, _READERS)
-    for row in readers:
-        with contextlib.suppress(sql.SqlError):  # one that is gone by now
-            sql.ask(target, f"KILL {int(row['id'] or 0)}")
+    _end(target, _READERS)
     sql.ask(target, "SET GLOBAL event_scheduler = ON")

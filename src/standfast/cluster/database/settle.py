@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from standfast.errors import StandfastError
 
@@ -104,7 +105,7 @@ def settle(
                 done.append(str(step))
                 until = time.monotonic() + patience_s
             tried[step] = tried.get(step, 0) + 1
-            carry_out(site, remotes, vault, step, say)
+            carry_out(site, remotes, vault, step, say, check)
         time.sleep(_PAUSE_S if steps else 0)
     if steps:
         raise Unsettled([str(step) for step in steps], done)
@@ -119,7 +120,12 @@ def what_is_missing(site: Site, remotes: Remotes, vault: Vault) -> list[str]:
 
 
 def carry_out(
-    site: Site, remotes: Remotes, vault: Vault, step: HealingStep, say: Say = lambda words: None
+    site: Site,
+    remotes: Remotes,
+    vault: Vault,
+    step: HealingStep,
+    say: Say = lambda words: None,
+    check: Check = unchecked,
 ) -> None:
     """Does one step. Raises RemoteError, and StandfastError where a copy ends early."""
     match step:
@@ -138,7 +144,7 @@ def carry_out(
             links.drop(_reached(remotes, replica), name)
         case Copy(source, target):
             to = _reached(remotes, target)
-            join.copy(_reached(remotes, source), to, look(target, to), say)
+            join.copy(_reached(remotes, source), to, look(target, to), say, partial(check, target))
         case CreateDatabase(server, name):
             sql.ask(_reached(remotes, server), f"CREATE DATABASE IF NOT EXISTS {sql.name(name)}")
         case Retire(server, domain):
