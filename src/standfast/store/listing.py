@@ -150,11 +150,14 @@ def closed_page(
             statement = window
         else:
             statement = _chosen(engine, window, wanted, order, ascending, None if turned else after)
-        found = connection.execute(statement.limit(limit + 1)).all()
+        # What is filtered is looked at once for the page and the total; these rows are narrow.
+        is_whole = is_filtered and after is None
+        found = connection.execute(statement.limit(COUNTED if is_whole else limit + 1)).all()
         last = found[limit - 1] if len(found) > limit else None
         if last is None and many and turned and is_filtered:
             last = connection.execute(window.offset(COUNTED - 1).limit(1)).first()
-        if is_filtered:
+        total = len(found)
+        if is_filtered and not is_whole:
             first = _window(where, order, ascending) if turned else window
             total = _count(connection, _chosen(engine, first, wanted).order_by(None))
         rows = requests_by_id(connection, [row.id for row in found[:limit]])

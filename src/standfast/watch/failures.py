@@ -13,13 +13,15 @@ class Failures:
     """What a batch adds to the counts."""
 
     def __init__(self) -> None:
-        self._found: defaultdict[Kind, list[int]] = defaultdict(list)
+        # Not by Kind, which takes longer to make.
+        self._found: defaultdict[tuple[int, str | None, int | None], list[int]] = defaultdict(list)
 
     def add(self, app_id: int, place: str | None, status: int | None, begun_ns: int) -> None:
         """Counts one request, by when it began."""
-        self._found[Kind(app_id, place, status)].append(begun_ns)
+        self._found[app_id, place, status].append(begun_ns)
 
     def store(self, connection: Connection) -> None:
         """Adds everything to the tables and forgets it."""
-        count_failures(connection, self._found)
+        found = {Kind(*kind): moments for kind, moments in self._found.items()}
+        count_failures(connection, found)
         self._found.clear()

@@ -6,7 +6,8 @@ is a dictionary that is filled in as the records come (see ``outcome``).
 
 from __future__ import annotations
 
-from functools import lru_cache
+import struct
+from functools import lru_cache, partial
 from typing import Any
 
 from standfast.journal.format import (
@@ -27,6 +28,9 @@ from .rollups import Sample
 from .routes import Routes
 from .source import Source
 
+_BEGIN_SIZE = BEGIN_FIXED.size
+#: The last number of the fixed part of a begin record.
+_thread = partial(struct.Struct("<Q").unpack_from, offset=_BEGIN_SIZE - 8)
 TEXTS = ("client", "method", "uri", "host", "forwarded_for", "user_agent")
 COLUMNS = tuple(column.name for column in request.c if column.name != "id")
 #: What every plain request has values for, and what some have besides; what is left out is NULL or
@@ -55,7 +59,7 @@ def row_of(
     source: Source, seq: int, begun_ns: int, flags: int, body: bytes, status: int | None = None
 ) -> Row:
     """The row of a request that has begun; ``status`` is what it will end with, if known."""
-    raw = body[BEGIN_FIXED.size :]
+    raw = body[_BEGIN_SIZE:]
     websocket = bool(flags & WEBSOCKET)
     routes = source.websocket if websocket else source.http
     peer, texts = _texts(source, raw)
@@ -75,7 +79,7 @@ def row_of(
         "kind": "websocket" if websocket else "stream" if flags & EVENT_STREAM else "http",
         **dict(zip(TEXTS, texts, strict=True)),
         "peer": peer,
-        "thread": BEGIN_FIXED.unpack_from(body)[3] & MOST,
+        "thread": _thread(body)[0] & MOST,
         "error": None,
         "place": None,
         "cut": bool(flags & CUT),
@@ -91,7 +95,7 @@ def plain_row(
     The names of its columns, which are ``PLAIN`` and perhaps more, and its values.
     """
     seq, duration_ns, cpu_ns, sent, status, _ = end
-    raw = begin[BEGIN_FIXED.size :]
+    raw = begin[_BEGIN_SIZE:]
     peer, texts = _texts(source, raw)
     row = (
         source.application_id,
@@ -102,10 +106,10 @@ def plain_row(
         "http",
         begun_ns,
         duration_ns,
-        None if cpu_ns == UNKNOWN else min(cpu_ns, DURATION_NS),
+        cpu_ns if cpu_ns <= DURATION_NS else None if cpu_ns == UNKNOWN else DURATION_NS,
         status or None,
-        None if sent == UNKNOWN else min(sent, MOST),
-        BEGIN_FIXED.unpack_from(begin)[3] & MOST,
+        sent if sent <= MOST else None if sent == UNKNOWN else MOST,
+        _thread(begin)[0] & MOST,
         0,
         *texts,
     )
@@ -130,7 +134,9 @@ def _route(routes: Routes, path: bytes, status: int | None) -> int:
 
 def _texts(source: Source, raw: bytes) -> tuple[str | None, list[str]]:
     """The peer, where that is a proxy and not the client, and the six texts."""
-    texts = texts_of(raw)
+    texts = raw.decode("utf-8", "backslashreplace").split("\0")
+    if len(texts) != len(TEXTS):  # a hostile journal's
+        texts = texts_of(raw)
     if source.proxies is None:
         return None, texts
     peer, forwarded_for = texts[0], texts[4]
