@@ -16,10 +16,11 @@ class Load:
     """A client that inserts rows, each with words of its own, until it is told to end; where its
     server is gone it tries again. ``acknowledged`` are the words of all that were said to be in."""
 
-    def __init__(self, machine: Machine, table: str) -> None:
+    def __init__(self, machine: Machine, table: str, client: str = "mariadb") -> None:
         self.acknowledged: list[str] = []
         self._machine = machine
         self._table = table
+        self._client = client
         self._ended = threading.Event()
         self._count = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -33,7 +34,9 @@ class Load:
     def _run(self) -> None:
         while not self._ended.is_set():
             client = subprocess.Popen(
-                self._machine.remote.command("mariadb --batch --skip-column-names --unbuffered"),
+                self._machine.remote.command(
+                    f"{self._client} --batch --skip-column-names --unbuffered"
+                ),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             try:

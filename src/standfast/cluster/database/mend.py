@@ -66,14 +66,15 @@ class Mending:
                     yield Drop(pair.replica, other.name)
             is_there = "there is no such link" if link is None else "it is not as it shall be"
             yield Point(*pair, ignored, is_there)
+        elif conflicts(link) and self._has(seen, link.stands_at):
+            # Or with a copy of another server's data.
+            yield Restart(*pair, f"{link.stands_at}, at which it stands, came by another way")
         elif link.sql != "Yes" and link.sql_errno == _OUT_OF_ORDER:
             yield NeedsPerson(
                 pair.replica,
                 f"its log already has other transactions in place of some from {pair.origin}; it is"
                 f" to be saved and copied anew, by: standfast cluster rejoin {pair.replica}",
             )
-        elif conflicts(link) and self._has(seen, link.stands_at):
-            yield Restart(*pair, f"{link.stands_at}, at which it stands, came by another way")
         elif conflicts(link):
             what = f"{link.stands_at}, which" if link.stands_at else "what"
             yield NeedsPerson(

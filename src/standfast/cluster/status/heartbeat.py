@@ -8,10 +8,12 @@ its rows for itself, before there is anything to replicate. So an update always 
 whichever server came first, and whichever joined later.
 
 With each beat a server notes how far its own log has come. A log that is behind what was noted was
-reset by hand: the others take its next writes for some that they have, and leave them out. From the
-next beat on such a server takes no writes any more, until it has joined anew. The same holds for a
-server that runs under another number than its own, which makes no beats either; that is noted in
-row 0, which no server's beat writes over.
+reset by hand: the others take its next writes for some that they have, and leave them out. Its own
+writes, as they come back from the others, may bring its numbers past that within the second; the
+file of the log and the place in it, which are noted in row 0, they do not. From the next beat on
+such a server takes no writes any more, until it has joined anew. The same holds for a server that
+runs under another number than its own, which makes no beats either; that is noted in row 0, which
+no server's beat writes over.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ CREATE TABLE IF NOT EXISTS standfast.heartbeat (
 ) ENGINE=InnoDB;
 ALTER TABLE standfast.heartbeat
   ADD COLUMN IF NOT EXISTS seq BIGINT UNSIGNED NOT NULL DEFAULT 0
-    COMMENT 'the last of its own transactions in its own log',
+    COMMENT 'the last of its own transactions in its log; of 0, its file << 40 and the place there',
   ADD COLUMN IF NOT EXISTS went_back DATETIME(6) NULL
     COMMENT 'when its log was seen to be behind that, or its number to be another; NULL: never';
 INSERT IGNORE INTO standfast.heartbeat (server) VALUES
@@ -63,7 +65,7 @@ CREATE USER IF NOT EXISTS standfast_heartbeat@localhost IDENTIFIED VIA unix_sock
 GRANT EVENT ON standfast.* TO standfast_heartbeat@localhost;
 GRANT SELECT, UPDATE ON standfast.heartbeat TO standfast_heartbeat@localhost;
 CREATE OR REPLACE DEFINER = standfast_heartbeat@localhost EVENT standfast.heartbeat
-  ON SCHEDULE EVERY 1 SECOND ON COMPLETION PRESERVE COMMENT 'of number {number:d}'
+  ON SCHEDULE EVERY 1 SECOND ON COMPLETION PRESERVE COMMENT 'number {number:d}'
   DO UPDATE standfast.heartbeat SET beat = UTC_TIMESTAMP(6),
     went_back = IF(seq > {_OWN_SEQ}, COALESCE(went_back, UTC_TIMESTAMP(6)), went_back),
     seq = GREATEST(seq, {_OWN_SEQ})
@@ -74,20 +76,28 @@ GRANT SELECT, UPDATE ON standfast.heartbeat TO standfast_guard@localhost;
 GRANT READ_ONLY ADMIN, BINLOG ADMIN ON *.* TO standfast_guard@localhost;
 DELIMITER //
 CREATE OR REPLACE DEFINER = standfast_guard@localhost EVENT standfast.guard
-  ON SCHEDULE EVERY 1 SECOND ON COMPLETION PRESERVE COMMENT 'of number {number:d}'
+  ON SCHEDULE EVERY 1 SECOND ON COMPLETION PRESERVE COMMENT 'number {number:d}'
   DO BEGIN
     DECLARE marks INT DEFAULT 0;
+    DECLARE at BIGINT UNSIGNED DEFAULT 0;
+    SET SESSION sql_log_bin = 0;
+    SELECT IFNULL(MAX(IF(variable_name = 'BINLOG_SNAPSHOT_FILE',
+                         CAST(SUBSTRING_INDEX(variable_value, '.', -1) AS UNSIGNED), 0)), 0)
+           * 1099511627776
+           + IFNULL(MAX(IF(variable_name = 'BINLOG_SNAPSHOT_POSITION',
+                           CAST(variable_value AS UNSIGNED), 0)), 0)
+      INTO at FROM information_schema.global_status
+      WHERE variable_name IN ('BINLOG_SNAPSHOT_FILE', 'BINLOG_SNAPSHOT_POSITION');
+    UPDATE standfast.heartbeat SET
+      went_back = IF(seq > at OR {other}, COALESCE(went_back, UTC_TIMESTAMP(6)), went_back),
+      seq = GREATEST(seq, at)
+      WHERE server = 0;
     -- By itself: as part of the next statement it would hold locks that the heart waits for, while
     -- that statement waits for the heart.
     SELECT COUNT(*) INTO marks FROM standfast.heartbeat
       WHERE server IN (0, {number:d}) AND went_back IS NOT NULL;
     IF marks OR {other} THEN
       SET GLOBAL read_only = ON;
-    END IF;
-    IF {other} THEN
-      SET SESSION sql_log_bin = 0;
-      UPDATE standfast.heartbeat SET went_back = COALESCE(went_back, UTC_TIMESTAMP(6))
-        WHERE server = 0;
     END IF;
   END//
 DELIMITER ;
@@ -103,7 +113,7 @@ SELECT @@global.event_scheduler = 'ON'
        WHERE table_schema = 'standfast' AND table_name = 'heartbeat') = 1
   AND (SELECT COUNT(*) FROM information_schema.events
        WHERE event_schema = 'standfast' AND event_name IN ('heartbeat', 'guard')
-         AND event_comment = CONCAT('of number ', @@global.server_id)
+         AND event_comment = CONCAT('number ', @@global.server_id)
          AND status = 'ENABLED') = 2 AS beats;
 """
 

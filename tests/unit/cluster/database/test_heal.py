@@ -506,14 +506,15 @@ def test_a_log_that_has_others_transactions_under_its_own_number_is_to_join_anew
     assert step.words.endswith("by: standfast cluster rejoin two")
 
 
+@pytest.mark.parametrize("error", [1062, 1950])
 @pytest.mark.parametrize(("stands_at", "passes"), [("1-1-5", True), ("1-1-6", False), ("", False)])
 def test_a_link_is_started_again_only_where_what_it_stands_at_is_known_to_have_come(
-    stands_at: str, passes: bool
+    stands_at: str, passes: bool, error: int
 ) -> None:
     world = World(site("mesh", 2), {"one", "two"})
     world.has = {"one": {1: 6, 2: 5}, "two": {1: 5, 2: 5}}
     for pair in links(world.site, world.up):
         world.link(pair)
-    world.link(Pair("two", "one"), sql="No", sql_errno=1062, stands_at=stands_at)
+    world.link(Pair("two", "one"), sql="No", sql_errno=error, stands_at=stands_at)
     (step,) = heal(world.site, world.observed())
     assert isinstance(step, Restart if passes else NeedsPerson)
