@@ -22,7 +22,7 @@ from .servers import SERVERS
 from .stage import Fault, Stage
 
 #: Logs, masters and the kernel take their time to tell; what comes late may not turn what is said.
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 AFTERWARDS_S = 1.0
 CERTAIN = 0.99
 _LOAD = "import time\nend = time.monotonic() + 90\nwhile time.monotonic() < end: pass"
