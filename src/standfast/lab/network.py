@@ -10,12 +10,9 @@ import json
 from itertools import combinations
 from pathlib import Path
 
+from . import kernel
 from .commands import run, succeeds
 from .plan import LABS, OUTSIDE, LabPlan, inner_address6
-
-_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-#: What it said before the first lab came up; the last one that goes restores it.
-_FORWARDED = LABS / "ip_forward"
 
 
 def set_up(plan: LabPlan) -> None:
@@ -26,9 +23,7 @@ def set_up(plan: LabPlan) -> None:
     run("ip", "addr", "replace", f"{plan.gateway}/{prefix}", "dev", plan.bridge)
     run("ip", "addr", "replace", f"{inner_address6(plan.gateway)}/64", "dev", plan.bridge, "nodad")
     run("ip", "link", "set", plan.bridge, "up")
-    if not _FORWARDED.exists():
-        _FORWARDED.write_text(_FORWARD.read_text())
-    _FORWARD.write_text("1\n")
+    kernel.set_up()
     run("nft", "-f", "-", given=_rules(plan))
     plug_in(plan, OUTSIDE, plan.outside)
 
@@ -128,6 +123,5 @@ def take_down(plan: LabPlan) -> None:
     for family in ("inet", "bridge"):
         succeeds("nft", "delete", "table", family, plan.table)
     others = [each for each in LABS.glob("*/") if each != plan.folder]
-    if _FORWARDED.exists() and not others:
-        _FORWARD.write_text(_FORWARDED.read_text())
-        _FORWARDED.unlink()
+    if not others:
+        kernel.put_back()
