@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from standfast.cluster.database import in_force
+from standfast.cluster.database import accounts, in_force
 from standfast.cluster.remote import RemoteError
+from standfast.cluster.status.judgement import judge
+from standfast.cluster.status.observation import observe
 
 from .conftest import site_in
 from .machines import Machines
@@ -54,6 +56,27 @@ def test_a_variable_that_somebody_has_set_is_a_change(
     finally:
         alone["one"].ask(f"SET GLOBAL {name} = {right}")
     assert difference(alone) == ""
+
+
+def test_an_account_that_can_do_anything_and_comes_from_anywhere_is_said(alone: Machines) -> None:
+    ((words, met),) = accounts.in_force().items()
+    one = alone["one"]
+    one.remote.run(met)
+    one.ask(
+        "CREATE USER boss@'192.0.2.%' IDENTIFIED BY 'of-a-test'",
+        "CREATE USER shop@'%' IDENTIFIED BY 'of-a-test'",
+        "GRANT ALL ON shop.* TO shop@'%'",
+    )
+    one.remote.run(met)  # who may do something somewhere is the application's affair
+    one.ask("GRANT ALL ON *.* TO boss@'192.0.2.%'")
+    try:
+        with pytest.raises(RemoteError):
+            one.remote.run(met)
+        found = judge(alone.site, observe(alone.site, alone.remotes))
+        assert any(words in one.words for one in found if one.kind == "force")
+    finally:
+        one.ask("DROP USER boss@'192.0.2.%', shop@'%'")
+    one.remote.run(met)
 
 
 def test_a_server_that_is_being_filled_is_left_as_it_is(alone: Machines) -> None:

@@ -16,6 +16,12 @@ from .secrets import Vault
 _PREFIX = "replica_"
 #: What MariaDB calls the right REPLICATION SLAVE in its table of accounts.
 _REPLICATION_SLAVE = str(1 << 19)
+#: What an account may have that can do anything, and come from any address. It may be in use, so
+#: that a person sees to it.
+_ANYWHERE = (
+    "SELECT COUNT(*) FROM mysql.user WHERE is_role = 'N' AND super_priv = 'Y'"
+    " AND (host = '' OR LOCATE('%', host))"
+)
 
 
 class Change(NamedTuple):
@@ -48,6 +54,16 @@ def wanted(site: Site, server: Server, vault: Vault) -> tuple[Account, ...]:
         )
         for peer in site.peers(server)
     )
+
+
+def in_force() -> dict[str, str]:
+    """What has to be so of accounts that are not ours, in words, and the command that succeeds
+    where it is. Whether MariaDB answers at all is its unit's affair."""
+    met = f'has=$(mariadb -BN -e "{_ANYWHERE}") || exit 0\ntest "$has" = 0'
+    return {
+        "no account that may come from anywhere has the right SUPER (limit those of"
+        " SELECT user, host FROM mysql.user WHERE super_priv = 'Y' to addresses)": met
+    }
 
 
 def missing(site: Site, server: Server, seen: Seen, vault: Vault) -> list[Change]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from standfast.cluster import database
 from standfast.cluster.contact import readable
-from standfast.cluster.database import gtid, sql
+from standfast.cluster.database import accounts, gtid, sql
 from standfast.cluster.database.observe import link_of
 from standfast.cluster.inventory import Server, Site
 from standfast.cluster.provision import gate
@@ -52,7 +52,12 @@ def services(site: Site, server: Server) -> tuple[str, ...]:
 
 def checks(site: Site, server: Server) -> dict[str, str]:
     """What has to be in force on a server, in words, with the command that tells."""
-    return {**gate.in_force(site, server), **database.in_force(site, server), **_HISTORY}
+    return {
+        **gate.in_force(site, server),
+        **database.in_force(site, server),
+        **accounts.in_force(),
+        **_HISTORY,
+    }
 
 
 def script(wanted: tuple[str, ...], in_force: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -69,7 +74,10 @@ echo "boot $(cat /proc/sys/kernel/random/boot_id)"
 echo "uptime $(cut -d' ' -f1 /proc/uptime)"
 echo "load $(cut -d' ' -f1-3 /proc/loadavg)"
 for unit in {shlex.join(wanted)}; do
-  echo "service $unit $(systemctl is-active "$unit" 2>/dev/null)"
+  state=$(systemctl is-active "$unit" 2>/dev/null)
+  # One that still runs does not come back after it has ended.
+  test "$(systemctl is-enabled "$unit" 2>/dev/null)" = masked && state=masked
+  echo "service $unit $state"
 done
 {compared}for path in / /var/lib/mysql; do
   df -B1 --output=used,avail,target "$path" 2>/dev/null | sed -n '2s/^/disk /p'
