@@ -33,12 +33,12 @@ from standfast.store.tables import FAILED, OPEN, SLOW, ordinary_request, request
 
 from . import crowd
 from .bounds import CLOCK_NS, DURATION_NS, MOST, clock_ns
-from .folding import fold_numbers
 from .late import close_late
 from .logged import LoggedErrors
 from .messages import Messages
 from .outcome import Row, close
 from .rollups import Rollups, Sample
+from .routes import SHAPE
 from .rows import (
     APP_AT,
     BEGUN_AT,
@@ -96,7 +96,8 @@ class Batch:
         self._sources[source.worker_id] = source
         opened = source.open
         known = source.http.known
-        number = source.http.number
+        shapes = source.http.shapes
+        route_of = source.http.of
         worker_id = source.worker_id
         slow_ns = source.slow_ns
         proxies = source.proxies
@@ -147,8 +148,8 @@ class Batch:
                 del opened[seq]
                 raw = begin_body[_BEGIN_SIZE:]
                 path = path_of(raw)
-                route = known.get(path) or known.get(fold_numbers(path))
-                route = route or number(path, found=status != 404)
+                route = known.get(path) or shapes.get(path.translate(SHAPE))
+                route = route or route_of(path, found=status != 404)
                 samples[route, wall_ns // MINUTE_NS].append(end)
                 # Python's sqlite3 takes a bytearray as it is and asks its adapters about bytes.
                 if proxies is not None:

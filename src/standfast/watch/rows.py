@@ -22,10 +22,9 @@ from standfast.store.places import place
 from standfast.store.tables import FAILED, OPEN, SLOW, request, texts_of
 
 from .bounds import DURATION_NS, MOST
-from .folding import fold_numbers
 from .outcome import Row
 from .rollups import Sample
-from .routes import Routes
+from .routes import SHAPE, Routes
 from .source import Source
 
 _BEGIN_SIZE = BEGIN_FIXED.size
@@ -127,9 +126,8 @@ def _error(raw: bytes) -> tuple[str | None, str | None]:
 
 
 def _route(routes: Routes, path: bytes, status: int | None) -> int:
-    # As for ordinary requests: most paths need no more folding than of numbers, which is cheap.
-    route = routes.known.get(path) or routes.known.get(fold_numbers(path))
-    return route or routes.number(path, found=status != 404)
+    route = routes.known.get(path) or routes.shapes.get(path.translate(SHAPE))
+    return route or routes.of(path, found=status != 404)
 
 
 def _texts(source: Source, raw: bytes) -> tuple[str | None, list[str]]:

@@ -11,8 +11,8 @@ from standfast.store import open_store, writing
 from standfast.store.tables import UNFINISHED, application, ordinary_request, request, route
 from standfast.watch import Settings
 from standfast.watch import routes as routes_module
-from standfast.watch.folding import fold
-from standfast.watch.routes import OTHER, WIDE, Routes
+from standfast.watch.folding import fold, fold_numbers
+from standfast.watch.routes import OTHER, SHAPE, WIDE, Routes
 from tests.unit.watch.journals import House, dead, living
 
 CASES = {
@@ -137,6 +137,32 @@ def test_a_path_has_one_number_for_ever(routes: Routes) -> None:
 def test_a_websocket_of_the_same_path_is_another_route(routes: Routes) -> None:
     websocket = Routes(routes._engine, 1, "websocket", limit=3)
     assert routes.number(b"/chat") != websocket.number(b"/chat")
+
+
+def test_what_is_remembered_by_its_shape_has_the_route_that_folding_gives(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    engine = open_store(str(tmp_path_factory.mktemp("shapes") / "store.db"))
+    with writing(engine) as connection:
+        connection.execute(application.insert().values(id=1, name="shop"))
+    routes = Routes(engine, 1, "http")
+    for known in (b"/a/{int}", b"/1/{int}", b"/a1/{int}/b", b"/a/{int}.a", b"/a/10", b"/{int}/b"):
+        routes.number(known)
+    pieces = st.sampled_from([b"/", b"/a", b"/1", b"1", b"20", b".a", b"/b", b"-", b"\n", b"{int}"])
+
+    @given(st.lists(st.lists(pieces, max_size=6).map(b"".join), min_size=2, max_size=8))
+    def same(paths: list[bytes]) -> None:
+        for path in (*paths, *paths):
+            quick = routes.known.get(path) or routes.shapes.get(path.translate(SHAPE))
+            quick = quick or routes.of(path)
+            plain = routes.known.get(path) or routes.known.get(fold_numbers(path))
+            assert quick == (plain or routes.number(path)), path
+
+    same()
+    assert routes.shapes
+    for number in range(10_000):
+        routes.of(b"/a/%d" % 10 ** (number % 150) + b".a" * (number % 2))
+    assert len(routes.shapes) <= 4_096
 
 
 def test_routes_beyond_the_limit_are_one(routes: Routes) -> None:
