@@ -52,6 +52,7 @@ STEPS: tuple[Step, ...] = (
     File("/etc/standfast-test.conf", "a\n", WHY, tells="standfast-test", reload=True),
     Unit("standfast-test", WHY),
     Absent("/etc/motd", WHY),
+    Absent("/usr/games/sl", WHY, brought_by="sl"),
     Command("a mark", "test -e /srv/mark", "touch /srv/mark", WHY),
 )
 

@@ -80,12 +80,14 @@ class File:
 
 @dataclass(frozen=True)
 class Absent:
-    """There is no such file."""
+    """There is no such file. ``brought_by`` is the Debian package that brings it: a plan for a
+    server that has not got that yet knows of it."""
 
     path: str
     why: str
     tells: str | None = None
     reload: bool = False
+    brought_by: str | None = None
 
 
 @dataclass(frozen=True)

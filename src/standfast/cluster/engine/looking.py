@@ -50,8 +50,7 @@ def look(session: Session, step: Step) -> Change | None:
         case File():
             found = _file(session, step)
         case Absent():
-            there = session.fact(files.File, step.path) is not None
-            found = (f"{step.path} goes", None) if there else _untold(session, step)
+            found = _absent(session, step)
         case Unit():
             found = _unit(session, step)
         case Command():
@@ -139,6 +138,14 @@ def _file(session: Session, step: File) -> Found:
         return f"file {step.path}", _diff(step, [] if step.secret else _read(session, step.path))
     if wrong := _rights(step, known):
         return f"file {step.path}: {wrong}", None
+    return _untold(session, step)
+
+
+def _absent(session: Session, step: Absent) -> Found:
+    if session.fact(files.File, step.path) is not None:
+        return f"{step.path} goes", None
+    if step.brought_by and step.brought_by not in session.fact(deb.DebPackages):
+        return f"{step.path} goes, once {step.brought_by} has brought it", None
     return _untold(session, step)
 
 

@@ -22,7 +22,10 @@ def steps(site: Site) -> list[Step]:
             f"{_SITES}/standfast.conf", virtual_host(site), "serves the site",
             check="apache2ctl -t -c 'Include %s'", tells=_UNIT, reload=True,
         ),
-        Absent(f"{_SITES}/000-default.conf", "Debian's own page", tells=_UNIT, reload=True),
+        Absent(
+            f"{_SITES}/000-default.conf", "Debian's own page", tells=_UNIT, reload=True,
+            brought_by="apache2",
+        ),
         Unit(_UNIT, "the web server"),
     ]  # fmt: skip
 
