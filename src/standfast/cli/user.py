@@ -183,7 +183,7 @@ def _from_line() -> str:
 
 def _say(engine: Engine, person: Person) -> None:
     """Says what somebody sees now; an application that is not known may be a slip."""
-    from standfast.store.listing import applications
+    from standfast.store.queries import applications
 
     known = [name for _, name in applications(engine)]
     for app in person.apps:

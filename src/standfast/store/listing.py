@@ -28,17 +28,12 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from .dialect import search
 from .failures import ErrorGroup, groups_by_span
-from .in_flight import MOST
 from .period import ALWAYS, Period
 from .queries import (
-    Struck,
     on_route,
     requests_by_id,
-    whole_incidents,
-    whole_requests,
-    with_requests,
 )
-from .tables import FAILED, OPEN, SEARCHED, SLOW, application, incident, request, route, worker
+from .tables import FAILED, OPEN, SEARCHED, SLOW, request, route, worker
 
 Columns = ReadOnlyColumnCollection[str, Any]
 #: What requests may be sorted by.
@@ -52,8 +47,6 @@ ORDERS: dict[str, Callable[[Columns], ColumnElement[Any]]] = {
 _NARROW = ("id", "begun_ns", "duration_ns", "route_id", "place", "status", "worker_id")
 #: What is more is neither counted nor looked at for one page, which would wait for it.
 COUNTED = 10_000
-#: So many requests in flight are listed, the oldest.
-FLYING = 500
 
 
 @dataclass(frozen=True)
@@ -102,22 +95,6 @@ class ErrorGroups(NamedTuple):
     groups: list[ErrorGroup]
     is_part: bool
     is_rounded: bool
-
-
-def applications(engine: Engine) -> list[tuple[int, str]]:
-    """The numbers and names of all applications, by name."""
-    with engine.connect() as connection:
-        rows = connection.execute(
-            select(application.c.id, application.c.name).order_by(application.c.name)
-        )
-        return [(row.id, row.name) for row in rows]
-
-
-def first_seen(engine: Engine, app_id: int) -> int | None:
-    """When the application's first worker began, nanoseconds of the epoch."""
-    statement = select(func.min(worker.c.started_ns)).where(worker.c.application_id == app_id)
-    with engine.connect() as connection:
-        return connection.execute(statement).scalar()
 
 
 def closed_page(
@@ -224,19 +201,6 @@ def error_groups(engine: Engine, wanted: Wanted, limit: int = 200) -> ErrorGroup
     return ErrorGroups(groups, many, False)
 
 
-def flying(engine: Engine, app_id: int, limit: int = FLYING) -> Sequence[Row[Any]]:
-    """What is in flight as the watcher saw it last, the oldest first. An open row that is torn
-    out waits for its worker's death."""
-    statement = (
-        whole_requests()
-        .where(request.c.application_id == app_id, request.c.outcome == OPEN, ~request.c.aborted)
-        .order_by(request.c.begun_ns, request.c.id)
-        .limit(limit)
-    )
-    with engine.connect() as connection:
-        return connection.execute(statement).all()
-
-
 def count_flying(engine: Engine, app_id: int) -> int | None:
     """How many requests are in flight, None where they are more than ``COUNTED``."""
     here = request.c.application_id == app_id
@@ -246,29 +210,6 @@ def count_flying(engine: Engine, app_id: int) -> int | None:
         count = select(func.count()).select_from(flown.subquery())
         total = connection.execute(count).scalar_one()
     return total if total <= COUNTED else None
-
-
-def one_request(engine: Engine, app_id: int, name: str) -> Row[Any] | None:
-    """The request of this name, ``uid-sequence``, of one application; None where it is not kept."""
-    uid, _, number = name.rpartition("-")
-    # Requests may be numbered by the nanoseconds of a clock: nineteen digits.
-    if not (number.isascii() and number.isdigit() and len(number) < 20 and int(number) < 2**63):
-        return None
-    # As a value and not as a join: SQLite would look through all requests of the application.
-    whose = select(worker.c.id).where(worker.c.uid == uid, worker.c.application_id == app_id)
-    statement = whole_requests().where(
-        request.c.worker_id == whose.scalar_subquery(), request.c.seq == int(number)
-    )
-    with engine.connect() as connection:
-        return connection.execute(statement).first()
-
-
-def incident_page(engine: Engine, ids: Sequence[int], most: int = MOST) -> list[Struck]:
-    """These incidents, in this order, each with at most ``most`` of the requests that were in
-    flight."""
-    rows = with_requests(engine, whole_incidents().where(incident.c.id.in_(ids)), most)
-    by_id = {each.row.id: each for each in rows}
-    return [by_id[number] for number in ids if number in by_id]
 
 
 def _where(

@@ -1,4 +1,4 @@
-"""What the reports ask of the store."""
+"""What the reports and the pages ask of the store."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from heapq import nlargest
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, or_, select
 
 from .in_flight import MOST, in_flight
-from .tables import application, incident, logged_error, request, route, worker
+from .tables import OPEN, application, incident, logged_error, request, route, worker
 
 _CHUNK = 500
+#: So many requests in flight are listed, the oldest.
+FLYING = 500
 
 
 @dataclass(frozen=True)
@@ -192,3 +194,55 @@ def whole_requests() -> Select[Any]:
         .join(application, application.c.id == request.c.application_id)
         .join(route, route.c.id == request.c.route_id)
     )
+
+
+def applications(engine: Engine) -> list[tuple[int, str]]:
+    """The numbers and names of all applications, by name."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(application.c.id, application.c.name).order_by(application.c.name)
+        )
+        return [(row.id, row.name) for row in rows]
+
+
+def first_seen(engine: Engine, app_id: int) -> int | None:
+    """When the application's first worker began, nanoseconds of the epoch."""
+    statement = select(func.min(worker.c.started_ns)).where(worker.c.application_id == app_id)
+    with engine.connect() as connection:
+        return connection.execute(statement).scalar()
+
+
+def one_request(engine: Engine, app_id: int, name: str) -> Row[Any] | None:
+    """The request of this name, ``uid-sequence``, of one application; None where it is not kept."""
+    uid, _, number = name.rpartition("-")
+    # Requests may be numbered by the nanoseconds of a clock: nineteen digits.
+    if not (number.isascii() and number.isdigit() and len(number) < 20 and int(number) < 2**63):
+        return None
+    # As a value and not as a join: SQLite would look through all requests of the application.
+    whose = select(worker.c.id).where(worker.c.uid == uid, worker.c.application_id == app_id)
+    statement = whole_requests().where(
+        request.c.worker_id == whose.scalar_subquery(), request.c.seq == int(number)
+    )
+    with engine.connect() as connection:
+        return connection.execute(statement).first()
+
+
+def flying(engine: Engine, app_id: int, limit: int = FLYING) -> Sequence[Row[Any]]:
+    """What is in flight as the watcher saw it last, the oldest first. An open row that is torn
+    out waits for its worker's death."""
+    statement = (
+        whole_requests()
+        .where(request.c.application_id == app_id, request.c.outcome == OPEN, ~request.c.aborted)
+        .order_by(request.c.begun_ns, request.c.id)
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        return connection.execute(statement).all()
+
+
+def incident_page(engine: Engine, ids: Sequence[int], most: int = MOST) -> list[Struck]:
+    """These incidents, in this order, each with at most ``most`` of the requests that were in
+    flight."""
+    rows = with_requests(engine, whole_incidents().where(incident.c.id.in_(ids)), most)
+    by_id = {each.row.id: each for each in rows}
+    return [by_id[number] for number in ids if number in by_id]

@@ -17,7 +17,7 @@ from standfast.errors import StandfastError
 from standfast.journal.files import SHARED_FOLDER, SUFFIX
 from standfast.journal.reader import SegmentReader
 from standfast.store import open_store
-from standfast.store.listing import applications
+from standfast.store.queries import applications
 
 from .evidence import py_spy
 from .folder import open_segment, scan

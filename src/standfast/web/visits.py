@@ -21,8 +21,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from standfast.store.listing import applications
 from standfast.store.people import Person, session_person
+from standfast.store.queries import applications
 
 from .selection import BadQuery, Selection, select
 from .site import SESSION_COOKIE, VISIT_COOKIE, Site, site_of

@@ -9,15 +9,9 @@ import pytest
 from sqlalchemy import Engine, event, true
 
 from standfast.store import open_store, writing
-from standfast.store.listing import (
-    ORDERS,
-    Wanted,
-    closed_page,
-    error_groups,
-    flying,
-    one_request,
-)
+from standfast.store.listing import ORDERS, Wanted, closed_page, error_groups
 from standfast.store.period import ALWAYS, Period
+from standfast.store.queries import flying, one_request
 from standfast.store.tables import FAILED, SLOW, application, request, route, worker
 from standfast.watch.deaths import fail_aborted
 from standfast.watch.rollups import Rollups

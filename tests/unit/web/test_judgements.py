@@ -13,8 +13,8 @@ from sqlalchemy.exc import OperationalError
 from standfast.diagnose.verdict import verdicts
 from standfast.store import writing
 from standfast.store.evidence import EXIT, TRACEBACK, Fact, add_facts
-from standfast.store.listing import applications
 from standfast.store.period import ALWAYS, Period
+from standfast.store.queries import applications
 from standfast.store.tables import DEATH, HANG, incident
 from standfast.watch.retention import Kept, incidents
 from standfast.web import judgements, ranker

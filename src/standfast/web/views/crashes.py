@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from standfast.diagnose.verdict import Case, judge, load
 from standfast.store.evidence import CURVE, STACK, TRACEBACK, Fact
-from standfast.store.listing import incident_page
 from standfast.store.period import ALWAYS
+from standfast.store.queries import incident_page
 from standfast.store.tables import HANG
 from standfast.web.charts import time_line
 from standfast.web.judgements import Known

@@ -13,7 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from standfast.diagnose import shapes
-from standfast.store.listing import ORDERS, closed_ids, flying, incident_page, requests_of
+from standfast.store.listing import ORDERS, closed_ids, requests_of
+from standfast.store.queries import flying, incident_page
 from standfast.store.tables import FAILED, SLOW
 from standfast.web.visits import Visit, about_app
 

@@ -14,8 +14,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from standfast.diagnose.page import render
 from standfast.diagnose.verdict import Judged, PeriodVerdict, load
 from standfast.store import people
-from standfast.store.listing import applications
 from standfast.store.period import Period
+from standfast.store.queries import applications
 from standfast.web.headers import POLICY
 from standfast.web.rendering import page
 from standfast.web.site import Site, site_of

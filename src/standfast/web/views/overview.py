@@ -11,14 +11,9 @@ from starlette.responses import RedirectResponse, Response
 
 from standfast.diagnose.page import headline
 from standfast.diagnose.verdict import PeriodVerdict
-from standfast.store.listing import (
-    Wanted,
-    applications,
-    count_flying,
-    error_groups,
-    first_seen,
-)
+from standfast.store.listing import Wanted, count_flying, error_groups
 from standfast.store.period import Period
+from standfast.store.queries import applications, first_seen
 from standfast.store.series import points
 from standfast.web.charts import Bars, over_time
 from standfast.web.judgements import Known

@@ -10,18 +10,15 @@ from starlette.responses import Response
 
 from standfast.store.listing import (
     COUNTED,
-    FLYING,
     ORDERS,
     Page,
     Wanted,
     closed_page,
     count_flying,
     error_groups,
-    flying,
     is_turned,
-    one_request,
 )
-from standfast.store.queries import Filter, logged
+from standfast.store.queries import FLYING, Filter, flying, logged, one_request
 from standfast.store.series import route_times
 from standfast.store.tables import FAILED, SLOW
 from standfast.web.rendering import counted, number, page
