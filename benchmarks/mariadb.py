@@ -33,6 +33,7 @@ def mariadb(folder: Path) -> Iterator[str]:
         f"--datadir={data}",
         f"--socket={address}",
         f"--pid-file={folder / 'mariadb.pid'}",
+        f"--tmpdir={folder}",
         "--skip-networking",
         "--skip-grant-tables",
         *(["--user=root"] if os.geteuid() == 0 else []),

@@ -270,8 +270,23 @@ def firewall(engine: PyinfraEngine) -> None:
 
 
 @pytest.mark.usefixtures("firewall")
+@pytest.mark.parametrize("how", ["", "--runtime"])
+def test_a_masked_unit_is_a_change_and_runs_again(
+    engine: PyinfraEngine, login: Login, how: str
+) -> None:
+    answer(login, f"systemctl disable -q --now nftables; systemctl mask -q {how} nftables")
+    steps = (Unit("nftables", WHY),)
+    assert len(apply(engine, *steps)) == 1
+    assert answer(login, "systemctl is-active nftables; systemctl is-enabled nftables") == (
+        "active\nenabled\n"
+    )
+    apply(engine, Unit("nftables", WHY, running=False))
+
+
+@pytest.mark.usefixtures("firewall")
 def test_a_ruinous_firewall_undoes_itself(login: Login) -> None:
     setup = PyinfraEngine(login, login)
+    answer(login, "systemctl mask -q nftables")
     before = answer(login, "cat /etc/nftables.conf; systemctl is-enabled nftables; true")
     with pytest.raises(EngineError, match=r"(?s)one.*firewall.*as it was"):
         apply(setup, ruin(SHUT))

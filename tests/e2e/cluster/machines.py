@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shutil
 import subprocess
 import time
@@ -68,6 +69,8 @@ class Machine:
             "mariadbd", f"--defaults-file={self.folder / 'my.cnf'}",
             f"--datadir={self.folder / 'data'}", f"--socket={self.socket}",
             f"--pid-file={self.folder / 'pid'}", f"--bind-address={self.server.address}",
+            # A server that starts removes what others have in the same folder for a while.
+            f"--tmpdir={self.folder}",
             f"--user={getpass.getuser()}", "--innodb-log-file-size=8M", "--innodb-fast-shutdown=2",
             "--innodb-buffer-pool-size=16M", "--aria-pagecache-buffer-size=1M",
             "--skip-performance-schema",
@@ -75,7 +78,7 @@ class Machine:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(words, stdout=log, stderr=log)
 
-    def wait(self, within_s: float = 20) -> None:
+    def wait(self, within_s: float = 60) -> None:
         """Until it answers."""
         until = time.monotonic() + within_s
         while True:
@@ -185,7 +188,7 @@ class Machines:
         """The different answers that the servers which run give to a question."""
         return {one.value(statement) for one in self.all.values() if one.process}
 
-    def level(self, within_s: float = 20) -> None:
+    def level(self, within_s: float = 60) -> None:
         """Until all that run have come as far as any."""
         until = time.monotonic() + within_s
         target = gtid.furthest(*(one.position for one in self.look().seen.values()))
@@ -219,5 +222,6 @@ def install(folder: Path) -> None:
             f"--auth-root-socket-user={getpass.getuser()}", "--innodb-log-file-size=8M",
         ],
         capture_output=True, text=True, timeout=60,
+        env={**os.environ, "TMPDIR": str(folder.parent)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -59,6 +59,18 @@ def test_nobody_gets_in_unasked_and_each_peer_only_to_replicate(circle: Machines
         assert len(grants) == 1
 
 
+@pytest.mark.parametrize("right", ["SELECT ON shop.*", "INSERT ON shop.rows_of"])
+def test_a_right_that_a_peers_account_was_given_on_the_data_is_taken_away(
+    circle: Machines, right: str
+) -> None:
+    who = "'replica_two'@'127.0.0.1'"
+    circle["one"].ask("SET SESSION sql_log_bin = 0", f"GRANT {right} TO {who}")
+    (words,) = what_is_missing(circle.site, circle.remotes, circle.vault)
+    assert "replica_two" in words
+    assert circle.settle()
+    assert len(circle["one"].ask(f"SHOW GRANTS FOR {who}")[0]) == 1
+
+
 def test_apart_each_goes_on_and_together_all_rows_are_everywhere_their_last_digit_the_origin(
     circle: Machines,
 ) -> None:

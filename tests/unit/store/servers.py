@@ -61,7 +61,8 @@ def _mariadb(folder: Path) -> Iterator[Server]:
     (data / "first").mkdir(parents=True)
     command = [
         program, "--no-defaults", f"--datadir={data}", f"--socket={folder}/socket",
-        f"--pid-file={folder}/pid", "--bind-address=127.0.0.1", f"--port={port}",
+        f"--pid-file={folder}/pid", f"--tmpdir={folder}",
+        "--bind-address=127.0.0.1", f"--port={port}",
         "--skip-grant-tables", "--skip-networking=0", "--innodb-flush-log-at-trx-commit=0",
         # What a server of a careless owner has: texts that are alike without being the same.
         "--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci",

@@ -52,7 +52,8 @@ class Link:
 @dataclass(frozen=True)
 class Account:
     """Who may log in to a server. ``password_hash`` is None where no password is asked for in
-    this way, empty where an empty one does."""
+    this way, empty where an empty one does; ``others`` counts its rights on single databases,
+    tables, columns and routines, and its roles."""
 
     user: str
     host: str
@@ -62,6 +63,7 @@ class Account:
     locked: bool = False
     socket: bool = False
     role: bool = False
+    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,16 @@ SELECT @@global.server_id AS server_id, @@global.gtid_domain_id AS domain,
   @@global.gtid_binlog_pos AS binlog_pos, @@global.gtid_current_pos AS current_pos,
   @@global.gtid_binlog_state AS binlog_state, @@global.read_only AS read_only,
   @@global.gtid_strict_mode AS strict, @@version AS version"""
-_ACCOUNTS = "SELECT User AS user, Host AS host, Priv AS priv FROM mysql.global_priv"
+# Rights on databases, tables, columns and routines, and roles, beside those on all (``Priv``).
+_ACCOUNTS = """\
+SELECT g.User AS user, g.Host AS host, g.Priv AS priv,
+  (SELECT COUNT(*) FROM mysql.db o WHERE o.User = g.User AND o.Host = g.Host)
+  + (SELECT COUNT(*) FROM mysql.tables_priv o WHERE o.User = g.User AND o.Host = g.Host)
+  + (SELECT COUNT(*) FROM mysql.columns_priv o WHERE o.User = g.User AND o.Host = g.Host)
+  + (SELECT COUNT(*) FROM mysql.procs_priv o WHERE o.User = g.User AND o.Host = g.Host)
+  + (SELECT COUNT(*) FROM mysql.roles_mapping o WHERE o.User = g.User AND o.Host = g.Host)
+  AS others
+FROM mysql.global_priv g"""
 _DATABASES = """\
 SELECT s.schema_name AS name, COUNT(t.table_name) AS tables
 FROM information_schema.schemata s
@@ -297,4 +308,5 @@ def account_of(row: Row) -> Account:
         locked=bool(given.get("account_locked")),
         socket=any(way.get("plugin") == "unix_socket" for way in ways),
         role=role,
+        others=int(row.get("others") or 0),
     )

@@ -56,9 +56,16 @@ def do(session: Session, step: Step) -> None:
         case Absent():
             session.shell(f"{_mark(step)} rm -f {quote(step.path)}")
         case Unit():
+            if step.running:
+                session.shell(unmask(step.name))
             session.do(systemd.service, step.name, running=step.running, enabled=step.running)
         case Command():
             session.shell(step.command)
+
+
+def unmask(unit: str) -> str:
+    """A command after which a unit can be started, whoever masked it."""
+    return f"systemctl -q unmask {quote(unit)}; systemctl -q unmask --runtime {quote(unit)}"
 
 
 def tell(session: Session, unit: str, reload: bool) -> None:

@@ -16,7 +16,7 @@ from uuid import uuid4
 from ..remote import Login, Remote, RemoteError
 from ..steps import Absent, Command, File, Guarded, Unit
 from .change import EngineError
-from .doing import stage
+from .doing import stage, unmask
 from .session import Session
 
 _PLACE = "/var/lib/standfast-engine/guard"
@@ -128,6 +128,7 @@ def _change(step: Guarded, done: str) -> str:
             lines += [
                 f"systemctl -q is-active {unit} && touch was-active-{number}",
                 f"systemctl -q is-enabled {unit} && touch was-enabled-{number}",
+                f"case $(systemctl is-enabled {unit}) in masked*) touch was-masked-{number};; esac",
             ]
         elif isinstance(each, File | Absent):
             path = quote(each.path)
@@ -147,6 +148,8 @@ def _change(step: Guarded, done: str) -> str:
                 lines.append(f"rm -f {quote(each.path)}")
             case Unit():
                 words = "enable" if each.running else "disable"
+                if each.running:
+                    lines.append(unmask(each.name))
                 lines.append(f"systemctl -q {words} --now {quote(each.name)}")
         if isinstance(each, File | Absent) and each.tells:
             told[each.tells] = "reload-or-restart" if each.reload else "restart"
@@ -185,6 +188,7 @@ def _undo(step: Guarded) -> str:
                 f" else systemctl -q disable {unit}; fi",
                 f"if test -e was-active-{number}; then systemctl start {unit};"
                 f" else systemctl stop {unit}; fi",
+                f"if test -e was-masked-{number}; then systemctl -q mask {unit}; fi",
             ]
     # Said at the end: who hears it may begin anew at once, in the same place.
     lines += [step.restore, "echo undone >undone"]

@@ -86,6 +86,7 @@ def test_an_account_with_another_password_or_more_rights_is_made_anew(shop: Site
         replace(right[0], password_hash="*AB"),
         replace(right[0], privileges="18446744073709551615"),
         replace(right[0], subject=""),
+        replace(right[0], others=1),
     ):
         seen = replace(BARE, accounts=(wrong, *right[1:]))
         (change,) = accounts.missing(shop, server, seen, vault)
