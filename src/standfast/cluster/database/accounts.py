@@ -59,7 +59,7 @@ def wanted(site: Site, server: Server, vault: Vault) -> tuple[Account, ...]:
 def in_force() -> dict[str, str]:
     """What has to be so of accounts that are not ours, in words, and the command that succeeds
     where it is. Whether MariaDB answers at all is its unit's affair."""
-    met = f'has=$(mariadb -BN -e "{_ANYWHERE}") || exit 0\ntest "$has" = 0'
+    met = f'has=$({sql.CLIENT} -BN -e "{_ANYWHERE}") || exit 0\ntest "$has" = 0'
     return {
         "no account that may come from anywhere has the right SUPER (limit those of"
         " SELECT user, host FROM mysql.user WHERE super_priv = 'Y' to addresses)": met

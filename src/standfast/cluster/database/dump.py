@@ -24,9 +24,9 @@ def command(names: list[str]) -> str:
     """One consistent picture without holding anybody up. ``--master-data=2`` and ``--gtid`` write
     the position as a comment; the accounts come along as statements that leave be what is there."""
     words = [
-        "exec mariadb-dump --single-transaction --master-data=2 --gtid --quick --hex-blob",
-        "--routines --events --triggers --default-character-set=utf8mb4 --max-allowed-packet=1G",
-        "--system=users --insert-ignore",
+        "exec mariadb-dump --skip-ssl --single-transaction --master-data=2 --gtid --quick",
+        "--hex-blob --routines --events --triggers --default-character-set=utf8mb4",
+        "--max-allowed-packet=1G --system=users --insert-ignore",
     ]
     if names:
         words += ["--databases", *map(quote, names)]

@@ -33,7 +33,7 @@ _HOUR_S = 3600
 _POSITION = re.compile(rb"^-- SET GLOBAL gtid_slave_pos='([0-9,\- ]*)';", re.MULTILINE)
 #: So much of either end is looked at, in bytes.
 _END = 1 << 13
-_LOAD = "exec mariadb --default-character-set=utf8mb4 --max-allowed-packet=1G"
+_LOAD = f"exec {sql.CLIENT} --default-character-set=utf8mb4 --max-allowed-packet=1G"
 # Of an event that is on all servers only its origin's runs; here none comes from this one.
 _READERS = "SELECT id FROM information_schema.processlist WHERE command = 'Binlog Dump'"
 #: Sessions of root, whose one is asking: nobody else writes to a server that is being filled.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..inventory import Server, Site
 from ..steps import Command, Directory, File, Step, Unit
-from . import options
+from . import options, sql
 from .observe import JOINING_DATABASE
 from .secrets import Vault
 
@@ -55,7 +55,7 @@ def in_force(site: Site, server: Server) -> dict[str, str]:
     lines = "\n".join(sorted(f"{name} = {value}" for name, value in wanted.items()))
     met = (
         "export LC_ALL=C\n"
-        f'has=$(mariadb -BN -e "{query}") || exit 0\n'
+        f'has=$({sql.CLIENT} -BN -e "{query}") || exit 0\n'
         'test -n "$has" || exit 0\n'
         f"echo \"$has\" | sort | diff -U0 - --label 'in force' --label {options.PATH} /dev/fd/3"
         f" 3<<end\n{lines}\nend"

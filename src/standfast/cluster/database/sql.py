@@ -13,7 +13,10 @@ from ..remote import Remote, RemoteError
 
 Row = dict[str, str | None]
 _ESCAPED = {"n": "\n", "t": "\t", "\\": "\\", "0": "\0"}
-_COMMAND = "exec mariadb --batch --default-character-set=utf8mb4"
+#: The client, at the server itself, by its socket. A newer one would encrypt that, too, which takes
+#: five times as long as asking.
+CLIENT = "mariadb --skip-ssl"
+_COMMAND = f"exec {CLIENT} --batch --default-character-set=utf8mb4"
 
 
 class SqlError(RemoteError):

@@ -40,7 +40,7 @@ SELECT '{_NEXT}' AS `{_NEXT}`;
 
 _HISTORY = {
     "its own log goes on from where it was, under its own number: standfast cluster rejoin": (
-        f'test "$(mariadb -BN -e "{heartbeat.WENT_BACK_SQL}")" != 1'
+        f'test "$({sql.CLIENT} -BN -e "{heartbeat.WENT_BACK_SQL}")" != 1'
     )
 }
 
@@ -82,13 +82,13 @@ done
 {compared}for path in / /var/lib/mysql; do
   df -B1 --output=used,avail,target "$path" 2>/dev/null | sed -n '2s/^/disk /p'
 done
-if said=$(timeout {_DATABASE_S} mariadb --batch --default-character-set=utf8mb4 2>&1); then
+if said=$(timeout {_DATABASE_S} {sql.CLIENT} --batch --default-character-set=utf8mb4 2>&1); then
   printf '%s\\n' "$said" | sed 's/^/replica /'
 else
   test $? = 124 && said="it gave no answer within {_DATABASE_S} s"
   echo "refused $(printf '%s' "$said" | tail -n 1)"
 fi
-if said=$(timeout {_TABLES_S} mariadb --batch --skip-column-names \
+if said=$(timeout {_TABLES_S} {sql.CLIENT} --batch --skip-column-names \
     --default-character-set=utf8mb4 -e {shlex.quote(tables.SQL)} 2>/dev/null </dev/null); then
   test -z "$said" || printf '%s\\n' "$said" | sed 's/^/table /'
 fi
